@@ -1,98 +1,80 @@
 // SPDX-License-Identifier: MIT
 //
-// Atomic variables: wrapped types, so that a plain access does not compile by accident, and one function per operation
-// and memory order (C17 7.17.3; the compilers' __atomic builtins). Standalone fences do not exist here: TSan cannot see
-// them; where store-then-load order matters (Dekker), use the seqcst forms on both sides.
+// Atomic accesses: one function per operation, type and memory order (C17 7.17.3; the compilers' __atomic builtins) on
+// plain variables that their declaration calls atomic. Standalone fences do not exist here: TSan cannot see them; where
+// store-then-load order matters (Dekker), use the seqcst forms on both sides.
 //
-// For each type T of u32, word (uintptr_t), ptr (void *) and, where CONFIG_TINY is off, u64:
+// T is u32 (uint32_t), word (uintptr_t), ptr (any typed pointer; these are macros) or, where CONFIG_TINY is off, u64:
 //
-//   atomic_T_load_{relaxed,acquire,seqcst}(a)               atomic_T_store_{relaxed,release,seqcst}(a, value)
-//   atomic_T_xchg_O(a, value)            returns the old value
-//   atomic_T_cmpxchg_O(a, &expected, value)   true: stored; false: expected now holds what was found (no spurious failure)
-//   atomic_T_fetch_{add,sub,or,and}_O(a, value)   returns the old value; not for ptr
+//   atomic_load_T_{relaxed,acquire,seqcst}(p)     atomic_store_T_{relaxed,release,seqcst}(p, value)
+//   atomic_xchg_T_O(p, value)                     returns the old value
+//   atomic_cmpxchg_T_O(p, &expected, value)       true: stored; false: expected now holds what was found (never spurious)
+//   atomic_fetch_{add,sub,or,and}_T_O(p, value)   returns the old value; not for ptr
 //
-// with O of relaxed, acquire, release, acqrel, seqcst. Each is a schedule point (HAL_POINT_ATOMIC) before the access when
-// schedpoints=full. The same names with the suffix _nopoint are not: for the insides of locks, which are points themselves,
-// and for the log and trace rings, which must not disturb what they watch. base, sync, mem and sched use no u64 atomics.
-// Any context.
+// with O one of relaxed, acquire, release, acqrel, seqcst. Each is a schedule point (HAL_POINT_ATOMIC) before the access
+// when schedpoints=full. The same names with the suffix _nopoint are not: for the insides of locks, which are points
+// themselves, and for log and trace, which must not disturb what they watch. base, sync, mem and sched use no u64. Any context.
 #ifndef KERN_ATOMIC_H
 #define KERN_ATOMIC_H
 
 #include "kern/compiler.h"
 
-typedef struct {
-	uint32_t value;
-} atomic_u32;
-
-typedef struct {
-	uintptr_t value;
-} atomic_word;
-
-typedef struct {
-	void *value;
-} atomic_ptr;
-
-#define ATOMIC_INIT(initial)                                                                                           \
-	{                                                                                                              \
-		.value = (initial)                                                                                     \
-	}
-
-// A failed compare-exchange only loads, so release order has nothing to release.
-#define ATOMIC_FAIL_relaxed __ATOMIC_RELAXED
-#define ATOMIC_FAIL_acquire __ATOMIC_ACQUIRE
-#define ATOMIC_FAIL_release __ATOMIC_RELAXED
-#define ATOMIC_FAIL_acqrel __ATOMIC_ACQUIRE
-#define ATOMIC_FAIL_seqcst __ATOMIC_SEQ_CST
 #define ATOMIC_ORDER_relaxed __ATOMIC_RELAXED
 #define ATOMIC_ORDER_acquire __ATOMIC_ACQUIRE
 #define ATOMIC_ORDER_release __ATOMIC_RELEASE
 #define ATOMIC_ORDER_acqrel __ATOMIC_ACQ_REL
 #define ATOMIC_ORDER_seqcst __ATOMIC_SEQ_CST
+// A failed compare-exchange only loads, so release has nothing to release.
+#define ATOMIC_FAIL_relaxed __ATOMIC_RELAXED
+#define ATOMIC_FAIL_acquire __ATOMIC_ACQUIRE
+#define ATOMIC_FAIL_release __ATOMIC_RELAXED
+#define ATOMIC_FAIL_acqrel __ATOMIC_ACQUIRE
+#define ATOMIC_FAIL_seqcst __ATOMIC_SEQ_CST
 
 // Each generator writes the raw function and the one with a schedule point.
 #define ATOMIC_DEFINE_LOAD(T, type, order)                                                                             \
-	static force_inline type atomic_##T##_load_##order##_nopoint(const atomic_##T *a)                              \
+	static force_inline type atomic_load_##T##_##order##_nopoint(const type *p)                                    \
 	{                                                                                                              \
-		return __atomic_load_n(&a->value, ATOMIC_ORDER_##order);                                               \
+		return __atomic_load_n(p, ATOMIC_ORDER_##order);                                                       \
 	}                                                                                                              \
-	static force_inline type atomic_##T##_load_##order(const atomic_##T *a)                                        \
+	static force_inline type atomic_load_##T##_##order(const type *p)                                              \
 	{                                                                                                              \
 		ATOMIC_POINT();                                                                                        \
-		return atomic_##T##_load_##order##_nopoint(a);                                                         \
+		return atomic_load_##T##_##order##_nopoint(p);                                                         \
 	}
 
 #define ATOMIC_DEFINE_STORE(T, type, order)                                                                            \
-	static force_inline void atomic_##T##_store_##order##_nopoint(atomic_##T *a, type value)                       \
+	static force_inline void atomic_store_##T##_##order##_nopoint(type *p, type value)                             \
 	{                                                                                                              \
-		__atomic_store_n(&a->value, value, ATOMIC_ORDER_##order);                                              \
+		__atomic_store_n(p, value, ATOMIC_ORDER_##order);                                                      \
 	}                                                                                                              \
-	static force_inline void atomic_##T##_store_##order(atomic_##T *a, type value)                                 \
+	static force_inline void atomic_store_##T##_##order(type *p, type value)                                       \
 	{                                                                                                              \
 		ATOMIC_POINT();                                                                                        \
-		atomic_##T##_store_##order##_nopoint(a, value);                                                        \
+		atomic_store_##T##_##order##_nopoint(p, value);                                                        \
 	}
 
 #define ATOMIC_DEFINE_CMPXCHG(T, type, order)                                                                          \
-	static force_inline bool atomic_##T##_cmpxchg_##order##_nopoint(atomic_##T *a, type *expected, type value)     \
+	static force_inline bool atomic_cmpxchg_##T##_##order##_nopoint(type *p, type *expected, type value)           \
 	{                                                                                                              \
-		return __atomic_compare_exchange_n(&a->value, expected, value, false, ATOMIC_ORDER_##order,            \
+		return __atomic_compare_exchange_n(p, expected, value, false, ATOMIC_ORDER_##order,                    \
 						   ATOMIC_FAIL_##order);                                               \
 	}                                                                                                              \
-	static force_inline bool atomic_##T##_cmpxchg_##order(atomic_##T *a, type *expected, type value)               \
+	static force_inline bool atomic_cmpxchg_##T##_##order(type *p, type *expected, type value)                     \
 	{                                                                                                              \
 		ATOMIC_POINT();                                                                                        \
-		return atomic_##T##_cmpxchg_##order##_nopoint(a, expected, value);                                     \
+		return atomic_cmpxchg_##T##_##order##_nopoint(p, expected, value);                                     \
 	}
 
 #define ATOMIC_DEFINE_RMW(T, type, name, builtin, order)                                                               \
-	static force_inline type atomic_##T##_##name##_##order##_nopoint(atomic_##T *a, type value)                    \
+	static force_inline type atomic_##name##_##T##_##order##_nopoint(type *p, type value)                          \
 	{                                                                                                              \
-		return builtin(&a->value, value, ATOMIC_ORDER_##order);                                                \
+		return builtin(p, value, ATOMIC_ORDER_##order);                                                        \
 	}                                                                                                              \
-	static force_inline type atomic_##T##_##name##_##order(atomic_##T *a, type value)                              \
+	static force_inline type atomic_##name##_##T##_##order(type *p, type value)                                    \
 	{                                                                                                              \
 		ATOMIC_POINT();                                                                                        \
-		return atomic_##T##_##name##_##order##_nopoint(a, value);                                              \
+		return atomic_##name##_##T##_##order##_nopoint(p, value);                                              \
 	}
 
 #define ATOMIC_DEFINE_RMW_ORDERS(T, type, name, builtin)                                                               \
@@ -102,7 +84,7 @@ typedef struct {
 	ATOMIC_DEFINE_RMW(T, type, name, builtin, acqrel)                                                              \
 	ATOMIC_DEFINE_RMW(T, type, name, builtin, seqcst)
 
-#define ATOMIC_DEFINE_BASIC(T, type)                                                                                   \
+#define ATOMIC_DEFINE(T, type)                                                                                         \
 	ATOMIC_DEFINE_LOAD(T, type, relaxed)                                                                           \
 	ATOMIC_DEFINE_LOAD(T, type, acquire)                                                                           \
 	ATOMIC_DEFINE_LOAD(T, type, seqcst)                                                                            \
@@ -114,28 +96,65 @@ typedef struct {
 	ATOMIC_DEFINE_CMPXCHG(T, type, release)                                                                        \
 	ATOMIC_DEFINE_CMPXCHG(T, type, acqrel)                                                                         \
 	ATOMIC_DEFINE_CMPXCHG(T, type, seqcst)                                                                         \
-	ATOMIC_DEFINE_RMW_ORDERS(T, type, xchg, __atomic_exchange_n)
-
-#define ATOMIC_DEFINE_ARITHMETIC(T, type)                                                                              \
+	ATOMIC_DEFINE_RMW_ORDERS(T, type, xchg, __atomic_exchange_n)                                                   \
 	ATOMIC_DEFINE_RMW_ORDERS(T, type, fetch_add, __atomic_fetch_add)                                               \
 	ATOMIC_DEFINE_RMW_ORDERS(T, type, fetch_sub, __atomic_fetch_sub)                                               \
 	ATOMIC_DEFINE_RMW_ORDERS(T, type, fetch_or, __atomic_fetch_or)                                                 \
 	ATOMIC_DEFINE_RMW_ORDERS(T, type, fetch_and, __atomic_fetch_and)
 
-ATOMIC_DEFINE_BASIC(u32, uint32_t)
-ATOMIC_DEFINE_ARITHMETIC(u32, uint32_t)
-ATOMIC_DEFINE_BASIC(word, uintptr_t)
-ATOMIC_DEFINE_ARITHMETIC(word, uintptr_t)
-ATOMIC_DEFINE_BASIC(ptr, void *)
+ATOMIC_DEFINE(u32, uint32_t)
+ATOMIC_DEFINE(word, uintptr_t)
 
 // 64-bit machines only; nothing in base, sync, mem or sched may need it.
 #if !CONFIG_TINY
-typedef struct {
-	uint64_t value;
-} atomic_u64;
-
-ATOMIC_DEFINE_BASIC(u64, uint64_t)
-ATOMIC_DEFINE_ARITHMETIC(u64, uint64_t)
+ATOMIC_DEFINE(u64, uint64_t)
 #endif
+
+// Pointers keep their type, hence macros. `p` is the address of a pointer variable; anything else does not compile.
+#define ATOMIC_PTR_ONLY(p) ((void)sizeof(1 ? *(p) : (void *)0))
+#define ATOMIC_PTR(point, p, access)                                                                                   \
+	({                                                                                                             \
+		ATOMIC_PTR_ONLY(p);                                                                                    \
+		point;                                                                                                 \
+		access;                                                                                                \
+	})
+#define ATOMIC_PTR_LOAD(point, p, order) ATOMIC_PTR(point, p, __atomic_load_n((p), order))
+#define ATOMIC_PTR_STORE(point, p, value, order) ATOMIC_PTR(point, p, __atomic_store_n((p), (value), order))
+#define ATOMIC_PTR_XCHG(point, p, value, order) ATOMIC_PTR(point, p, __atomic_exchange_n((p), (value), order))
+#define ATOMIC_PTR_CMPXCHG(point, p, expected, value, order)                                                           \
+	ATOMIC_PTR(point, p,                                                                                           \
+		   __atomic_compare_exchange_n((p), (expected), (value), false, ATOMIC_ORDER_##order,                  \
+					       ATOMIC_FAIL_##order))
+#define ATOMIC_NO_POINT() ((void)0)
+
+#define atomic_load_ptr_relaxed(p) ATOMIC_PTR_LOAD(ATOMIC_POINT(), p, __ATOMIC_RELAXED)
+#define atomic_load_ptr_acquire(p) ATOMIC_PTR_LOAD(ATOMIC_POINT(), p, __ATOMIC_ACQUIRE)
+#define atomic_load_ptr_seqcst(p) ATOMIC_PTR_LOAD(ATOMIC_POINT(), p, __ATOMIC_SEQ_CST)
+#define atomic_store_ptr_relaxed(p, value) ATOMIC_PTR_STORE(ATOMIC_POINT(), p, value, __ATOMIC_RELAXED)
+#define atomic_store_ptr_release(p, value) ATOMIC_PTR_STORE(ATOMIC_POINT(), p, value, __ATOMIC_RELEASE)
+#define atomic_store_ptr_seqcst(p, value) ATOMIC_PTR_STORE(ATOMIC_POINT(), p, value, __ATOMIC_SEQ_CST)
+#define atomic_xchg_ptr_relaxed(p, value) ATOMIC_PTR_XCHG(ATOMIC_POINT(), p, value, __ATOMIC_RELAXED)
+#define atomic_xchg_ptr_acquire(p, value) ATOMIC_PTR_XCHG(ATOMIC_POINT(), p, value, __ATOMIC_ACQUIRE)
+#define atomic_xchg_ptr_release(p, value) ATOMIC_PTR_XCHG(ATOMIC_POINT(), p, value, __ATOMIC_RELEASE)
+#define atomic_xchg_ptr_acqrel(p, value) ATOMIC_PTR_XCHG(ATOMIC_POINT(), p, value, __ATOMIC_ACQ_REL)
+#define atomic_xchg_ptr_seqcst(p, value) ATOMIC_PTR_XCHG(ATOMIC_POINT(), p, value, __ATOMIC_SEQ_CST)
+#define atomic_cmpxchg_ptr_relaxed(p, e, value) ATOMIC_PTR_CMPXCHG(ATOMIC_POINT(), p, e, value, relaxed)
+#define atomic_cmpxchg_ptr_acquire(p, e, value) ATOMIC_PTR_CMPXCHG(ATOMIC_POINT(), p, e, value, acquire)
+#define atomic_cmpxchg_ptr_release(p, e, value) ATOMIC_PTR_CMPXCHG(ATOMIC_POINT(), p, e, value, release)
+#define atomic_cmpxchg_ptr_acqrel(p, e, value) ATOMIC_PTR_CMPXCHG(ATOMIC_POINT(), p, e, value, acqrel)
+#define atomic_cmpxchg_ptr_seqcst(p, e, value) ATOMIC_PTR_CMPXCHG(ATOMIC_POINT(), p, e, value, seqcst)
+
+#define atomic_load_ptr_relaxed_nopoint(p) ATOMIC_PTR_LOAD(ATOMIC_NO_POINT(), p, __ATOMIC_RELAXED)
+#define atomic_load_ptr_acquire_nopoint(p) ATOMIC_PTR_LOAD(ATOMIC_NO_POINT(), p, __ATOMIC_ACQUIRE)
+#define atomic_load_ptr_seqcst_nopoint(p) ATOMIC_PTR_LOAD(ATOMIC_NO_POINT(), p, __ATOMIC_SEQ_CST)
+#define atomic_store_ptr_relaxed_nopoint(p, value) ATOMIC_PTR_STORE(ATOMIC_NO_POINT(), p, value, __ATOMIC_RELAXED)
+#define atomic_store_ptr_release_nopoint(p, value) ATOMIC_PTR_STORE(ATOMIC_NO_POINT(), p, value, __ATOMIC_RELEASE)
+#define atomic_store_ptr_seqcst_nopoint(p, value) ATOMIC_PTR_STORE(ATOMIC_NO_POINT(), p, value, __ATOMIC_SEQ_CST)
+#define atomic_xchg_ptr_acquire_nopoint(p, value) ATOMIC_PTR_XCHG(ATOMIC_NO_POINT(), p, value, __ATOMIC_ACQUIRE)
+#define atomic_xchg_ptr_release_nopoint(p, value) ATOMIC_PTR_XCHG(ATOMIC_NO_POINT(), p, value, __ATOMIC_RELEASE)
+#define atomic_xchg_ptr_acqrel_nopoint(p, value) ATOMIC_PTR_XCHG(ATOMIC_NO_POINT(), p, value, __ATOMIC_ACQ_REL)
+#define atomic_cmpxchg_ptr_acquire_nopoint(p, e, value) ATOMIC_PTR_CMPXCHG(ATOMIC_NO_POINT(), p, e, value, acquire)
+#define atomic_cmpxchg_ptr_release_nopoint(p, e, value) ATOMIC_PTR_CMPXCHG(ATOMIC_NO_POINT(), p, e, value, release)
+#define atomic_cmpxchg_ptr_acqrel_nopoint(p, e, value) ATOMIC_PTR_CMPXCHG(ATOMIC_NO_POINT(), p, e, value, acqrel)
 
 #endif

@@ -15,14 +15,14 @@ struct rb_node {
 	struct rb_node *right;
 };
 
-struct rb_tree {
-	struct rb_node *root;
+struct rb_root {
+	struct rb_node *top;
 	struct rb_node *leftmost;
 };
 
-#define RB_TREE_INIT                                                                                                   \
+#define RB_ROOT_INIT                                                                                                   \
 	{                                                                                                              \
-		.root = NULL, .leftmost = NULL                                                                         \
+		.top = NULL, .leftmost = NULL                                                                          \
 	}
 
 // Strict order: whether a comes before b.
@@ -31,15 +31,15 @@ typedef bool rb_before_fn(const struct rb_node *a, const struct rb_node *b);
 // < 0, 0 or > 0 as the key comes before, is equal to, or comes after the node's.
 typedef int rb_compare_fn(const void *key, const struct rb_node *node);
 
-static inline void rb_init(struct rb_tree *tree)
+static inline void rb_init(struct rb_root *root)
 {
-	tree->root = NULL;
-	tree->leftmost = NULL;
+	root->top = NULL;
+	root->leftmost = NULL;
 }
 
-static inline bool rb_is_empty(const struct rb_tree *tree)
+static inline bool rb_is_empty(const struct rb_root *root)
 {
-	return tree->root == NULL;
+	return root->top == NULL;
 }
 
 // Whether the node is on some tree; a zeroed node is not.
@@ -50,42 +50,42 @@ static inline bool rb_node_is_linked(const struct rb_node *node)
 
 // Hangs `node` at *link, a null child link of `parent` (or the root), and rebalances. `is_leftmost`: nothing comes before
 // it. For callers that walk down themselves; others use rb_insert().
-void rb_link(struct rb_tree *tree, struct rb_node *node, struct rb_node *parent, struct rb_node **link,
+void rb_link(struct rb_root *root, struct rb_node *node, struct rb_node *parent, struct rb_node **link,
 	     bool is_leftmost);
 
 // Takes the node, which must be on this tree, off it.
-void rb_remove(struct rb_tree *tree, struct rb_node *node);
+void rb_remove(struct rb_root *root, struct rb_node *node);
 
 // Puts `node` in the place of `old`, which has an equal key; `old` is then on no tree.
-void rb_replace(struct rb_tree *tree, struct rb_node *old, struct rb_node *node);
+void rb_replace(struct rb_root *root, struct rb_node *old, struct rb_node *node);
 
 // In-order neighbours; NULL at the ends.
 struct rb_node *rb_next(const struct rb_node *node);
 struct rb_node *rb_prev(const struct rb_node *node);
-struct rb_node *rb_last(const struct rb_tree *tree);
+struct rb_node *rb_last(const struct rb_root *root);
 
 // Walks the whole tree (O(n)) and fails with VERIFY unless: the root is black, no red node has a red child, every path
 // holds equally many black nodes, parent links match, the leftmost is right, and, when `before` is given, no node comes
 // before its predecessor. Returns the number of nodes.
-size_t rb_check(const struct rb_tree *tree, rb_before_fn *before);
+size_t rb_check(const struct rb_root *root, rb_before_fn *before);
 
-static inline struct rb_node *rb_first(const struct rb_tree *tree)
+static inline struct rb_node *rb_first(const struct rb_root *root)
 {
-	return tree->leftmost;
+	return root->leftmost;
 }
 
-static inline struct rb_node *rb_pop_first(struct rb_tree *tree)
+static inline struct rb_node *rb_pop_first(struct rb_root *root)
 {
-	struct rb_node *node = tree->leftmost;
+	struct rb_node *node = root->leftmost;
 	if (node != NULL)
-		rb_remove(tree, node);
+		rb_remove(root, node);
 	return node;
 }
 
 // Inserts after all equal keys. The node must be on no tree.
-static force_inline void rb_insert(struct rb_tree *tree, struct rb_node *node, rb_before_fn *before)
+static force_inline void rb_insert(struct rb_root *root, struct rb_node *node, rb_before_fn *before)
 {
-	struct rb_node **link = &tree->root;
+	struct rb_node **link = &root->top;
 	struct rb_node *parent = NULL;
 	bool is_leftmost = true;
 	while (*link != NULL) {
@@ -97,13 +97,13 @@ static force_inline void rb_insert(struct rb_tree *tree, struct rb_node *node, r
 			is_leftmost = false;
 		}
 	}
-	rb_link(tree, node, parent, link, is_leftmost);
+	rb_link(root, node, parent, link, is_leftmost);
 }
 
 // Some node equal to the key (the first one where keys repeat); NULL when there is none.
-static force_inline struct rb_node *rb_find(const struct rb_tree *tree, const void *key, rb_compare_fn *compare)
+static force_inline struct rb_node *rb_find(const struct rb_root *root, const void *key, rb_compare_fn *compare)
 {
-	struct rb_node *node = tree->root;
+	struct rb_node *node = root->top;
 	struct rb_node *found = NULL;
 	while (node != NULL) {
 		int order = compare(key, node);
@@ -115,10 +115,10 @@ static force_inline struct rb_node *rb_find(const struct rb_tree *tree, const vo
 }
 
 // The first node not before the key (lower bound); NULL when all come before it.
-static force_inline struct rb_node *rb_find_at_least(const struct rb_tree *tree, const void *key,
+static force_inline struct rb_node *rb_find_at_least(const struct rb_root *root, const void *key,
 						     rb_compare_fn *compare)
 {
-	struct rb_node *node = tree->root;
+	struct rb_node *node = root->top;
 	struct rb_node *found = NULL;
 	while (node != NULL) {
 		bool at_or_after = compare(key, node) <= 0;
@@ -130,9 +130,9 @@ static force_inline struct rb_node *rb_find_at_least(const struct rb_tree *tree,
 }
 
 // The last node not after the key; NULL when all come after it.
-static force_inline struct rb_node *rb_find_at_most(const struct rb_tree *tree, const void *key, rb_compare_fn *compare)
+static force_inline struct rb_node *rb_find_at_most(const struct rb_root *root, const void *key, rb_compare_fn *compare)
 {
-	struct rb_node *node = tree->root;
+	struct rb_node *node = root->top;
 	struct rb_node *found = NULL;
 	while (node != NULL) {
 		bool at_or_before = compare(key, node) >= 0;
@@ -149,7 +149,7 @@ static force_inline struct rb_node *rb_find_at_most(const struct rb_tree *tree, 
 		struct rb_node *rb_entry_node = (node);                                                                \
 		rb_entry_node == NULL ? NULL : container_of(rb_entry_node, type, member);                              \
 	})
-#define rb_first_entry(tree, type, member) rb_entry_or_null(rb_first(tree), type, member)
+#define rb_first_entry(root, type, member) rb_entry_or_null(rb_first(root), type, member)
 #define rb_next_entry(entry, member) rb_entry_or_null(rb_next(&(entry)->member), __typeof__(*(entry)), member)
 
 #endif
