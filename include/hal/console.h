@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+//
+// Core door: the console (byte streams; line editing is the kernel's) and entropy.
+#ifndef HAL_CONSOLE_H
+#define HAL_CONSOLE_H
+
+#include "hal/inline.h"
+
+// Writes bytes as they are. Does not fail: what cannot be written is dropped and counted by the HAL. irq-safe.
+void hal_console_write(const char *bytes, size_t size_bytes);
+
+// Takes up to size_bytes of waiting input; returns how many. 0 when none waits (HAL_IRQ_CONSOLE on CPU 0 follows) and, with
+// *end set, when the input has ended. irq-safe.
+size_t hal_console_read(char *bytes, size_t size_bytes, bool *end);
+
+// Columns of the terminal, 80 when it is none. irq-safe.
+uint32_t hal_console_columns(void);
+
+// Fills the buffer with random bytes (simulated: from the seed). irq-safe.
+void hal_entropy(void *buffer, size_t size_bytes);
+
+#endif

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+//
+// Every lock's place in the one order of acquisition: a thread may only take a lock of a higher rank than all it holds
+// (equal ranks where the class says "ordered by address-free key" and the caller uses the _nested form). Sleeping locks
+// come first, because a spinlock may be taken under a mutex and never the other way round.
+#ifndef KERN_LOCK_RANK_H
+#define KERN_LOCK_RANK_H
+
+enum lock_rank {
+	LOCK_RANK_NONE, // unranked: tests only; the checker still sees order inversions between two instances
+
+	// Sleeping locks.
+	LOCK_RANK_BOOT,
+	LOCK_RANK_MONITOR,
+	LOCK_RANK_TEST_OUTER,
+	LOCK_RANK_TEST_MIDDLE,
+	LOCK_RANK_TEST_INNER,
+	LOCK_RANK_CACHE_LIST, // slab: list of caches
+	LOCK_RANK_RANGE,      // kernel ranges
+	LOCK_RANK_PRESSURE,   // mem: list of pressure callbacks
+	LOCK_RANK_SLEEPING_LAST,
+
+	// Spinlocks.
+	LOCK_RANK_SPIN_TEST_OUTER,
+	LOCK_RANK_SPIN_TEST_INNER,
+	LOCK_RANK_COMPONENT,
+	LOCK_RANK_SLAB_DEPOT,
+	LOCK_RANK_SLAB,
+	LOCK_RANK_FRAME_CPU,
+	LOCK_RANK_FRAME,
+	LOCK_RANK_ACCOUNT,
+	LOCK_RANK_RCU,
+	LOCK_RANK_PI,    // mutex inheritance chains
+	LOCK_RANK_WAITQ, // wait queues and the inner lock of sleeping locks
+	LOCK_RANK_THREAD_LIST,
+	LOCK_RANK_TIMER,
+	LOCK_RANK_RUNQ,
+	LOCK_RANK_CONSOLE,
+	LOCK_RANK_LOG,
+	LOCK_RANK_LAST
+};
+
+#endif

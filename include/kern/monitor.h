@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+//
+// The monitor: commands over the console. A command is one row of a constant table; it runs in a kernel thread with the
+// monitor's lock held and prints through its session, so that the same command serves the console, -c, and the library.
+#ifndef KERN_MONITOR_H
+#define KERN_MONITOR_H
+
+#include "kern/kernel.h"
+
+struct monitor_session;
+
+// Output of the running command. Thread context.
+void monitor_printf(struct monitor_session *session, const char *format, ...) __attribute__((__format__(__printf__, 2, 3)));
+void monitor_write(struct monitor_session *session, const char *bytes, size_t size_bytes);
+
+// Whether the user pressed Ctrl-C since the command began; long commands look often and end with 130.
+bool monitor_interrupted(struct monitor_session *session);
+
+// Whether the session is a terminal (progress bars, colours), and its width.
+bool monitor_is_terminal(const struct monitor_session *session);
+uint32_t monitor_columns(const struct monitor_session *session);
+
+struct monitor_command {
+	const char *name;
+	const char *usage;   // "[-j] NAME"
+	const char *summary; // one line for help
+	// argv[0] is the name; argv lives until return. Exit status 0 … 255; 2 for wrong usage.
+	int32_t (*run)(struct monitor_session *session, uint32_t argc, char **argv);
+	// Candidates for completing argument `index` beginning with `prefix`; the n-th or NULL. May be NULL.
+	const char *(*complete)(uint32_t index, const char *prefix, uint32_t n);
+};
+
+// A command file exports one row (const struct monitor_command monitor_cmd_NAME) and is named in monitor/commands.c's table.
+
+// One line ("cmd; cmd") in the current thread; the last command's exit status, 127 unknown command.
+int32_t monitor_run_line(const char *line, size_t size_bytes);
+
+#endif

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT
+//
+// The thread object, at the base of its own size-aligned stack. It is declared below sync and sched because locks name
+// owners and wait queues name sleepers; who may write which field is said per group. Its operations are in kern/sched.h.
+#ifndef KERN_THREAD_H
+#define KERN_THREAD_H
+
+#include "hal/inline.h"
+#include "kern/compiler.h"
+#include "kern/err.h"
+#include "kern/kernel.h"
+#include "kern/list.h"
+#include "kern/rbtree.h"
+
+#define THREAD_MAGIC 0x54485244u
+#define THREAD_NAME_SIZE 16
+
+// One number orders all threads: smaller runs first. 0…99 real time (FIFO, RR), 100…139 fair by nice −20…19, 140 idle.
+enum thread_prio {
+	PRIO_RT_MAX = 0,
+	PRIO_RT_MIN = 99,
+	PRIO_FAIR_MAX = 100, // nice −20
+	PRIO_FAIR_DEFAULT = 120,
+	PRIO_FAIR_MIN = 139, // nice 19
+	PRIO_IDLE = 140,
+	PRIO_COUNT
+};
+
+enum thread_class {
+	CLASS_FIFO,
+	CLASS_RR,
+	CLASS_FAIR,
+	CLASS_IDLE
+};
+
+// Changed in one place only (sched/thread.c, thread_state_set), which checks the transition:
+// NEW → READY → RUNNING → {READY, PARKED, DEAD}; PARKED → READY; DEAD → REAPED.
+enum thread_state {
+	THREAD_NEW,
+	THREAD_READY,
+	THREAD_RUNNING,
+	THREAD_PARKED,
+	THREAD_DEAD,
+	THREAD_REAPED
+};
+
+struct thread_stats {
+	uint64_t run_ns;        // time on a CPU
+	uint64_t wait_ns;       // time ready but not running
+	uint64_t wait_max_ns;   // worst single wait
+	uint64_t park_ns;       // time parked
+	uint32_t switches;      // times it was switched in
+	uint32_t preemptions;   // times it was switched out while it wanted to go on
+	uint32_t migrations;
+	uint32_t wakeups;
+};
+
+struct thread {
+	struct hal_thread hal; // must be first: the HAL finds it by masking the stack pointer
+
+	// Immutable after creation.
+	uint32_t magic;
+	uint32_t id; // ≥ 1; 0 is nobody
+	char name[THREAD_NAME_SIZE];
+	void (*entry)(void *);
+	void *arg;
+	uint32_t flags; // enum thread_flags
+
+	// sched: lock of the run queue the thread belongs to.
+	uint32_t state; // enum thread_state; written only by thread_state_set()
+	uint32_t klass; // enum thread_class, by the effective priority
+	uint32_t on_runq;
+	int32_t prio;      // effective: min(prio_base, inherited)
+	int32_t prio_base; // what was asked for
+	uint32_t klass_base;
+	struct cpu *home; // whose run queue it belongs to
+	struct list_node runq_link;  // real time queues
+	struct rb_node runq_node;    // fair queue
+	uint64_t vruntime_ns;
+	uint64_t deadline_v;  // virtual deadline of the fair class
+	uint64_t slice_left_ns;
+	uint64_t since_ns;    // when the current state began
+	struct cpu_mask affinity;
+	struct thread_stats stats;
+
+	// Parking: one permit. permit is atomic.
+	uint32_t permit;
+	uint32_t park_timed_out;
+	struct timer *park_timer; // points into the parked stack while a timeout is armed
+
+	// sync. pi_waiters and inherited: the mutex module's global PI lock rules (see sync_impl.h).
+	struct list held_mutexes; // mutexes owned, for inheritance
+	struct mutex *blocked_on;
+	struct rb_node pi_node;
+	uint32_t rcu_nesting; // own
+	uint32_t lock_depth;  // own: lockcheck
+	struct held_lock *held_locks; // own: lockcheck; array of LOCKCHECK_DEPTH, NULL when off
+
+	// Lists.
+	struct list_node all_link; // sched: list of all threads
+	struct list_node join_link;
+	uint32_t joined; // somebody waits for or took the exit
+	int64_t exit_value;
+	uint64_t call_token; // hal_call this thread serves, 0: none
+	struct account *account; // whom its allocations charge; NULL: the kernel's
+
+	uint32_t stack_canary; // last: the stack above it grows down towards it
+};
+
+enum thread_flags {
+	THREAD_FLAG_IDLE = 1u << 0,
+	THREAD_FLAG_KERNEL_SERVICE = 1u << 1, // stopped by its owner at shutdown
+	THREAD_FLAG_DETACHED = 1u << 2,       // reaped without a join
+	THREAD_FLAG_API = 1u << 3             // serves calls of the host
+};
+
+// The running thread.
+static inline struct thread *current_thread(void)
+{
+	return (struct thread *)hal_self();
+}
+#define current current_thread()
+
+static inline struct kernel *kernel_self(void)
+{
+	return hal_kernel();
+}
+
+// How sync and base reach the scheduler, which installs the table at boot. Before that, nothing may sleep.
+struct sched_hooks {
+	// Sleeps until the current thread's permit is set (consumes it) or deadline_ns passes (TB_FOREVER: never). A permit may be
+	// stale: callers loop on their condition. Thread context, no spinlock held, unmasked. Returns 0 or -ETIMEDOUT.
+	err_t (*park)(uint64_t deadline_ns);
+
+	// Sets the thread's permit and makes it ready when parked. Any context, irq-safe; the caller guarantees that the thread
+	// exists (it holds a lock that the thread needs before it can go on).
+	void (*unpark)(struct thread *thread);
+
+	// The thread's inherited priority has changed to `prio` (PRIO_COUNT: none). Any context, no run-queue lock held.
+	void (*inherit)(struct thread *thread, int32_t prio);
+
+	// preempt_enable()'s slow path: switches when the scheduler wants to. Unmasked, preempt_count 0.
+	void (*resched)(void);
+};
+
+#endif

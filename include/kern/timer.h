@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+//
+// High-resolution timers, one queue per CPU, and sleep. Callbacks run in interrupt context on the CPU that armed the timer.
+#ifndef KERN_TIMER_H
+#define KERN_TIMER_H
+
+#include "kern/lock.h"
+#include "kern/rbtree.h"
+
+struct timer {
+	struct rb_node node;      // queue lock of `cpu`
+	uint64_t deadline_ns;
+	void (*fn)(struct timer *); // interrupt context; may re-arm its own timer
+	struct cpu *cpu;          // whose queue; NULL: never armed
+	uint32_t state;           // idle, queued, running
+	uint32_t sequence;        // ties are fired in arming order
+};
+
+void timer_setup(struct timer *timer, void (*fn)(struct timer *));
+
+// Fires fn at or after deadline_ns, on this CPU. Re-arming a queued timer moves it. irq-safe.
+void timer_arm(struct timer *timer, uint64_t deadline_ns);
+
+// Takes it out; returns whether it was queued. After false the callback may be running on another CPU. irq-safe.
+bool timer_cancel(struct timer *timer);
+
+// The same, and waits (spinning) until a running callback has returned: then the memory may go. Not from its own callback.
+bool timer_cancel_sync(struct timer *timer);
+
+uint64_t clock_now_ns(void); // the HAL's monotonic clock
+
+// Thread context. sleep_until returns at or after the deadline.
+void sleep_until_ns(uint64_t deadline_ns);
+void sleep_ns(uint64_t duration_ns);
+
+// Boot, per CPU; the irq upcall's share; next deadline of this CPU.
+err_t timer_init(struct kernel *kernel) must_check;
+void timer_interrupt(void); // masked
+
+err_t timer_check(const struct cpu *cpu) must_check;
+
+#endif

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT
+//
+// TBOS as a library: create an instance of the kernel in this process, boot it, call into it, destroy it.
+//
+// Threads: every function may be called from any host thread, at any time, for any instance, unless it says otherwise.
+// Signals: the library owns one real-time signal, tb_signal() (SIGRTMIN+8), from the first tb_create() on, and SIGSEGV and
+// SIGBUS for addresses inside its instances (others go to the handler that was there before). It sends tb_signal() to its own
+// threads and to threads inside tb_call(); such threads must not block it. No other signal disposition is touched.
+// Memory: instances live at fixed addresses, 0x550000000000 + slot × 4 GiB. The library needs no other fixed address.
+// Errors: 0 or a negative Linux error number; this header defines no error names.
+#ifndef TBOS_TBOS_H
+#define TBOS_TBOS_H
+
+#include "tbos/types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define TB_API_VERSION 1u
+
+typedef struct tb_instance tb_instance;
+typedef struct tb_sim tb_sim;
+
+enum tb_engine {
+	TB_ENGINE_THREADS = 0, // each CPU is a host thread
+	TB_ENGINE_SIM = 1      // all CPUs on the calling thread, replayable from the seed
+};
+
+enum tb_config_flags {
+	TB_CONFIG_MONITOR = 1u << 0,     // start the monitor on the console
+	TB_CONFIG_INTERACTIVE = 1u << 1, // the console is a terminal: line editing
+	TB_CONFIG_QUIET = 1u << 2,       // no banner, only errors on the console
+	TB_CONFIG_TRACE = 1u << 3        // enable all trace points, hand events to trace_fn
+};
+
+struct tb_trace_record {
+	uint64_t ts_ns;
+	uint32_t cpu;
+	uint32_t event;
+	uint32_t thread;
+	uint32_t reserved;
+	uint64_t a, b;
+};
+
+// How an instance is to be made. Zero everything, set version and size_bytes, then what differs from the default.
+struct tb_config {
+	uint32_t version;    // TB_API_VERSION
+	uint32_t size_bytes; // sizeof(struct tb_config)
+	uint32_t engine;     // enum tb_engine
+	uint32_t flags;      // enum tb_config_flags
+	uint32_t cpu_count;  // 0: the persona's; 1 … 64
+	uint32_t slot;       // 0: the lowest free one; else slot number + 1
+	uint64_t mem_bytes;  // 0: the persona's; 2 MiB … 3 GiB
+	const char *persona; // NULL: "desktop_512m"
+	const char *cmdline; // NULL: none; "key=value …"
+
+	tb_sim *sim; // TB_ENGINE_SIM: the world it lives in; NULL: a world of its own, made from the fields below
+	uint64_t seed;
+	const char *policy;      // "rr", "random" (NULL), "pct:D"
+	const char *record_path; // write the decision log here
+	const char *replay_path; // read decisions from this log
+	uint32_t poison;         // != 0: byte that fills fresh memory
+	uint32_t reserved;
+	uint64_t time_limit_ns; // 0: none; virtual time under sim, host time under threads; -ETIME when passed
+
+	// Console. NULL write_fn: standard output. input_fd < 0: no input. Called with interrupts masked on a host stack; must
+	// not call back into the library.
+	void (*write_fn)(void *ctx, const char *bytes, size_t size_bytes);
+	void *write_ctx;
+	int32_t input_fd;
+	uint32_t reserved2;
+
+	// Every trace event, in order (TB_CONFIG_TRACE). Same rules as write_fn; called from several threads under threads.
+	void (*trace_fn)(void *ctx, const struct tb_trace_record *record);
+	void *trace_ctx;
+};
+
+// Fills *config with the defaults above.
+void tb_config_init(struct tb_config *config);
+
+// "major.minor.patch" and the build's identity.
+const char *tb_version(void);
+const char *tb_build_id(void);
+
+// The signal number the library owns.
+int tb_signal(void);
+
+// Makes an instance: reserves its slot and RAM, nothing runs yet. *out is owned by the caller until tb_destroy().
+// Errors: -EINVAL (a field out of range; see tb_error()), -ENOMEM, -EBUSY (the slot is taken), -EAGAIN (no slot left),
+// -ENOENT (persona or replay file), -EPROTO (a replay log of another build or other options), -EPERM (version).
+tb_err tb_create(const struct tb_config *config, tb_instance **out) TB_MUST_USE;
+
+// The last error of tb_create() on this host thread, or of this instance: one line that names the cause. Never NULL.
+const char *tb_error(const tb_instance *instance);
+
+// Boots; returns when the instance accepts calls. Errors: -EALREADY, or what made the boot fail.
+tb_err tb_boot(tb_instance *instance) TB_MUST_USE;
+
+// Runs fn(arg) on a kernel thread inside the instance and waits for it; *result (may be NULL) is what it returned. Under
+// TB_ENGINE_THREADS the calling host thread borrows an idle CPU and runs fn itself. fn runs on a kernel stack of
+// tb_stack_bytes() and may be preempted anywhere: it may call tb_k_*() only, no libc that keeps state.
+// Errors: -ESHUTDOWN (halted or being destroyed), -ENOTCONN (not booted), -EDEADLK (sim: every CPU is idle for good), -ETIME, -EIO (panic).
+tb_err tb_call(tb_instance *instance, int64_t (*fn)(void *), void *arg, int64_t *result) TB_MUST_USE;
+
+// Runs monitor commands ("cmd; cmd"); *status is the last one's exit status. Errors: as tb_call(), -EMSGSIZE (> 64 KiB).
+tb_err tb_command(tb_instance *instance, const char *line, int32_t *status) TB_MUST_USE;
+
+// Waits until the instance halts by itself (monitor "poweroff", end of input, time limit); *status is its exit status.
+tb_err tb_wait(tb_instance *instance, int32_t *status) TB_MUST_USE;
+
+// Asks for an orderly shutdown, waits for it, gives everything back. The instance is gone whatever is returned, except
+// for -EBUSY: other host threads are inside a call. Errors: -EIO (it had panicked, or its shutdown found a leak).
+tb_err tb_destroy(tb_instance *instance) TB_MUST_USE;
+
+size_t tb_stack_bytes(void);
+
+// ---- simulation -----------------------------------------------------------------------------------------------------
+
+struct tb_sim_stats {
+	uint64_t decisions;   // schedule points decided
+	uint64_t switches;    // decisions that changed the running CPU
+	uint64_t interrupts;  // delivered
+	uint64_t time_ns;     // virtual
+	uint8_t trace_hash[32];
+};
+
+// The figures so far of the world an instance lives in. Errors: -EOPNOTSUPP (threads engine).
+tb_err tb_sim_stats(const tb_instance *instance, struct tb_sim_stats *stats) TB_MUST_USE;
+
+// A world that several instances share: one clock, one stream of decisions. Destroy it after its instances. Takes seed,
+// policy, record_path, replay_path, time_limit_ns from the configuration.
+tb_err tb_sim_create(const struct tb_config *config, tb_sim **out) TB_MUST_USE;
+tb_err tb_sim_destroy(tb_sim *sim) TB_MUST_USE;
+
+// ---- inside an instance: only from a function that tb_call() runs, or a thread made by tb_k_thread_start() ------------
+
+uint64_t tb_k_now_ns(void);
+void tb_k_sleep_ns(uint64_t duration_ns);
+void tb_k_yield(void);
+uint32_t tb_k_cpu(void);
+
+// Kernel memory, 16-byte aligned, not zeroed; NULL when there is none. May sleep. tb_k_free(NULL) does nothing.
+void *tb_k_alloc(size_t size_bytes);
+void tb_k_free(void *memory);
+
+// A kernel thread; *id names it until tb_k_thread_join(). May sleep. Errors: -ENOMEM, -EAGAIN; join: -ESRCH.
+tb_err tb_k_thread_start(const char *name, void (*fn)(void *), void *arg, uint32_t *id) TB_MUST_USE;
+tb_err tb_k_thread_join(uint32_t id) TB_MUST_USE;
+
+// Bytes to the console; a line to the kernel log.
+void tb_k_print(const char *text);
+void tb_k_log(const char *text);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
