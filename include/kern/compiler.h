@@ -38,9 +38,9 @@
 #define CACHE_LINE_SIZE 64u
 #define cache_aligned aligned_to(CACHE_LINE_SIZE)
 
-// The object whose member is at ptr; a pointer of another type does not compile.
+// The object whose member is at ptr; a pointer of another type does not compile. Constness is not carried over.
 #define container_of(ptr, type, member)                                                                                \
-	((type *)(void *)((char *)(1 ? (ptr) : &((type *)0)->member) - offsetof(type, member)))
+	((type *)((uintptr_t)(1 ? (ptr) : &((type *)0)->member) - offsetof(type, member)))
 
 // Elements of an array; a pointer does not compile.
 #define array_count(array)                                                                                             \

@@ -10,9 +10,8 @@
 #include "kern/assert.h"
 
 struct rb_node {
-	uintptr_t parent_color; // parent's address; bit 0 set: black. 0: on no tree
-	struct rb_node *left;
-	struct rb_node *right;
+	uintptr_t parent_color;   // parent's address; bit 0 set: black. 0: on no tree (the root is black)
+	struct rb_node *child[2]; // left, right
 };
 
 struct rb_root {
@@ -91,9 +90,9 @@ static force_inline void rb_insert(struct rb_root *root, struct rb_node *node, r
 	while (*link != NULL) {
 		parent = *link;
 		if (before(node, parent)) {
-			link = &parent->left;
+			link = &parent->child[0];
 		} else {
-			link = &parent->right;
+			link = &parent->child[1];
 			is_leftmost = false;
 		}
 	}
@@ -109,7 +108,7 @@ static force_inline struct rb_node *rb_find(const struct rb_root *root, const vo
 		int order = compare(key, node);
 		if (order == 0)
 			found = node;
-		node = order <= 0 ? node->left : node->right;
+		node = order <= 0 ? node->child[0] : node->child[1];
 	}
 	return found;
 }
@@ -124,7 +123,7 @@ static force_inline struct rb_node *rb_find_at_least(const struct rb_root *root,
 		bool at_or_after = compare(key, node) <= 0;
 		if (at_or_after)
 			found = node;
-		node = at_or_after ? node->left : node->right;
+		node = at_or_after ? node->child[0] : node->child[1];
 	}
 	return found;
 }
@@ -138,7 +137,7 @@ static force_inline struct rb_node *rb_find_at_most(const struct rb_root *root, 
 		bool at_or_before = compare(key, node) >= 0;
 		if (at_or_before)
 			found = node;
-		node = at_or_before ? node->right : node->left;
+		node = at_or_before ? node->child[1] : node->child[0];
 	}
 	return found;
 }
