@@ -118,6 +118,9 @@ enum err_number {
 #endif
 err_t err_origin(enum err_number number, const char *file, uint32_t line);
 
+// What %pe of kern/fmt.h takes: log_err("boot: %pe", ERR_PTR(err)) prints "boot: ENOMEM".
+#define ERR_PTR(err) ((void *)(intptr_t)(err))
+
 // "EINVAL" for EINVAL or -EINVAL, "OK" for 0, "E?" for a number that is not in the table. Static storage. Any context.
 const char *err_name(err_t err);
 

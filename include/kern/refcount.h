@@ -56,7 +56,7 @@ static inline bool must_check refcount_get_unless_zero(struct refcount *ref)
 // Drops one; true for the last, whose caller frees the object.
 static inline bool must_check refcount_put(struct refcount *ref)
 {
-	uint32_t old = atomic_fetch_sub_u32_acqrel(&ref->value, 1);
+	uint32_t old = atomic_fetch_sub_u32_acq_rel(&ref->value, 1);
 	VERIFY3(old, !=, 0);
 	if (unlikely(old > REFCOUNT_MAX)) {
 		atomic_store_u32_relaxed(&ref->value, REFCOUNT_SATURATED);
