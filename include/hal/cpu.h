@@ -32,7 +32,8 @@ void hal_spin_wake(const uint32_t *word);
 // Prepares a context: the first switch to `thread` calls entry(arg) on its stack, masked, with preempt_count as the kernel
 // set it. The stack is CONFIG_KSTACK_SIZE bytes from `thread`; `header_size_bytes` of them are the thread header. Sets
 // irq_off, resched, point_mask, sp, sanitizer. `entry` must not return. irq-safe. Errors: -EAGAIN (instrumented builds: no fiber).
-tb_err hal_context_init(struct hal_thread *thread, size_t header_size_bytes, void (*entry)(void *), void *arg) TB_MUST_USE;
+tb_err hal_context_init(struct hal_thread *thread, size_t header_size_bytes, void (*entry)(void *),
+			void *arg) TB_MUST_USE;
 
 // Saves the callee-saved state of `from` (the caller) and resumes `to`. Masked. Returns when somebody switches back.
 void hal_context_switch(struct hal_thread *from, struct hal_thread *to);

@@ -61,8 +61,8 @@ struct hal_cpu {
 
 // First member of struct thread, at the base of each size-aligned kernel stack.
 struct hal_thread {
-	struct hal_cpu *cpu;    // the CPU that runs this thread; valid with preemption off; written by the kernel's switch
-	uint32_t irq_off;       // 1: interrupts masked
+	struct hal_cpu *cpu; // the CPU that runs this thread; valid with preemption off; written by the kernel's switch
+	uint32_t irq_off;    // 1: interrupts masked
 	uint32_t preempt_count; // kernel's: > 0 forbids preemption
 	uint32_t resched;       // enum hal_resched
 	uint32_t point_mask;    // schedule points that call the simulator; 0 under every other engine

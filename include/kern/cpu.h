@@ -12,8 +12,8 @@
 struct cpu {
 	struct hal_cpu hal; // must be first
 	struct kernel *kernel;
-	struct thread *current;     // the running thread; written by the switch
-	struct thread *idle;        // immutable
+	struct thread *current;       // the running thread; written by the switch
+	struct thread *idle;          // immutable
 	struct thread *switched_from; // between a switch and its finish
 	uint32_t node;
 	uint32_t online;

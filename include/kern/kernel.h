@@ -30,11 +30,11 @@ struct kernel {
 	uint64_t seed;
 	char *ram;
 	uint64_t ram_size_bytes;
-	const struct persona *persona;        // immutable after boot
-	const struct sched_hooks *hooks;      // how lower layers reach the scheduler; immutable once set
-	struct cpu *cpus[CONFIG_MAX_CPUS];    // immutable after boot
-	uint32_t cpus_online;                 // atomic count
-	uint32_t panicking;                   // atomic; 1 once somebody panics
+	const struct persona *persona;     // immutable after boot
+	const struct sched_hooks *hooks;   // how lower layers reach the scheduler; immutable once set
+	struct cpu *cpus[CONFIG_MAX_CPUS]; // immutable after boot
+	uint32_t cpus_online;              // atomic count
+	uint32_t panicking;                // atomic; 1 once somebody panics
 
 	// Boot arena: plain bumping before the frame allocator owns RAM; CPU 0 only.
 	uint64_t arena_next_bytes;

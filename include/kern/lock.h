@@ -13,10 +13,10 @@
 
 // The part of every lock the checker knows.
 struct lock_class {
-	const char *name; // static string
-	uint32_t rank;    // enum lock_rank
-	uint32_t irq_use; // atomic: bits LOCK_USED_IN_IRQ, LOCK_USED_UNMASKED
-	struct thread *owner; // checker's and diagnostics'; NULL when free
+	const char *name;      // static string
+	uint32_t rank;         // enum lock_rank
+	uint32_t irq_use;      // atomic: bits LOCK_USED_IN_IRQ, LOCK_USED_UNMASKED
+	struct thread *owner;  // checker's and diagnostics'; NULL when free
 	uintptr_t owner_where; // kernel text offset of the acquisition
 };
 

@@ -35,8 +35,9 @@ struct account {
 };
 
 struct account *account_root(void); // the kernel's own
-err_t account_create(struct account *parent, const char *name, uint32_t limit_frames, struct account **out) must_check; // -ENOMEM
-void account_release(struct account *account); // last reference: VERIFY that nothing is charged
+err_t account_create(struct account *parent, const char *name, uint32_t limit_frames,
+		     struct account **out) must_check; // -ENOMEM
+void account_release(struct account *account);         // last reference: VERIFY that nothing is charged
 err_t account_charge(struct account *account, uint32_t frames) must_check; // -ENOMEM: over a limit; any context
 void account_uncharge(struct account *account, uint32_t frames);
 void account_each(void (*fn)(const struct account *, void *), void *arg);
@@ -61,7 +62,8 @@ struct frame_reservation {
 	struct account *account;
 };
 err_t frame_reserve(struct frame_reservation *reservation, uint32_t frames, struct account *account) must_check;
-void *frame_alloc_reserved(struct frame_reservation *reservation, uint32_t mem_flags); // one frame; NULL only when used up
+void *frame_alloc_reserved(struct frame_reservation *reservation,
+			   uint32_t mem_flags); // one frame; NULL only when used up
 void frame_unreserve(struct frame_reservation *reservation);
 
 struct frame_info {
@@ -71,8 +73,9 @@ struct frame_info {
 };
 void frame_get_info(struct frame_info *info);
 void frame_get_node_info(uint32_t node, struct frame_info *info);
-err_t frame_check(void) must_check; // recounts everything; -EUCLEAN with a log line. Stops nothing: call it when quiet or expect retries
-void frame_drain_caches(void);      // all per-CPU caches back to the nodes. Thread context
+err_t frame_check(void)
+	must_check; // recounts everything; -EUCLEAN with a log line. Stops nothing: call it when quiet or expect retries
+void frame_drain_caches(void); // all per-CPU caches back to the nodes. Thread context
 
 // Boot: takes over all RAM of info that is not used, ends the boot arena. Per-CPU part when a CPU comes up.
 struct hal_boot_info;
@@ -96,12 +99,12 @@ void pressure_unregister(struct pressure_callback *callback); // returns after a
 struct slab_cache;
 
 struct slab_params {
-	const char *name;       // static
-	uint32_t size_bytes;    // 1 … 8192
-	uint32_t align;         // power of two ≤ 4096; 0: natural, at least 8
+	const char *name;                 // static
+	uint32_t size_bytes;              // 1 … 8192
+	uint32_t align;                   // power of two ≤ 4096; 0: natural, at least 8
 	err_t (*construct)(void *object); // once per object when its slab is made; NULL
 	void (*destruct)(void *object);
-	uint32_t flags;         // enum mem_flags applied to slabs (MEM_USER is refused)
+	uint32_t flags;          // enum mem_flags applied to slabs (MEM_USER is refused)
 	struct account *account; // NULL: the kernel's
 };
 
@@ -120,7 +123,8 @@ void slab_free(struct slab_cache *cache, void *object);
 // Sizes of any kind: size classes to 8 KiB, frames above. 16-byte aligned (size ≥ 16). kfree(NULL) does nothing.
 void *kmalloc(size_t size_bytes, uint32_t mem_flags) must_check;
 void *kmalloc_array(size_t count, size_t size_bytes, uint32_t mem_flags) must_check; // NULL on overflow too
-void *krealloc(void *memory, size_t size_bytes, uint32_t mem_flags) must_check;      // the old block stays when NULL is returned
+void *krealloc(void *memory, size_t size_bytes,
+	       uint32_t mem_flags) must_check; // the old block stays when NULL is returned
 void *kmalloc_aligned(size_t size_bytes, size_t align, uint32_t mem_flags) must_check;
 void kfree(void *memory);
 size_t kmalloc_usable(const void *memory);
@@ -158,13 +162,13 @@ err_t range_check(void) must_check;
 // CONFIG_FAULTINJECT: each allocation's call stack (depth 4) is a site. In recording mode sites are counted; then one (site, hit)
 // at a time is made to fail. Tests drive it.
 struct fault_plan {
-	uint32_t site;  // hash of the call stack to fail; 0: none
-	uint32_t hit;   // which occurrence, from 1
-	bool record;    // collect sites
+	uint32_t site; // hash of the call stack to fail; 0: none
+	uint32_t hit;  // which occurrence, from 1
+	bool record;   // collect sites
 };
 void fault_set(const struct fault_plan *plan);
 uint32_t fault_sites(uint32_t *sites, uint32_t *hits, uint32_t capacity); // in order of first occurrence
-bool fault_fired(void); // whether the plan's failure has happened
-bool fault_should_fail(uint32_t mem_flags); // allocators ask
+bool fault_fired(void);                                                   // whether the plan's failure has happened
+bool fault_should_fail(uint32_t mem_flags);                               // allocators ask
 
 #endif

@@ -11,18 +11,19 @@
 #include "kern/timer.h"
 
 struct thread_params {
-	const char *name;       // copied, cut to 15 bytes
-	enum thread_class klass; // FIFO, RR, FAIR
-	int32_t rt_prio;        // FIFO, RR: 0 (most urgent) … 99
-	int32_t nice;           // FAIR: −20 … 19
-	uint32_t flags;         // enum thread_flags
+	const char *name;                // copied, cut to 15 bytes
+	enum thread_class klass;         // FIFO, RR, FAIR
+	int32_t rt_prio;                 // FIFO, RR: 0 (most urgent) … 99
+	int32_t nice;                    // FAIR: −20 … 19
+	uint32_t flags;                  // enum thread_flags
 	const struct cpu_mask *affinity; // NULL: every CPU that is not isolated
-	struct account *account; // NULL: the creator's
+	struct account *account;         // NULL: the creator's
 };
 
 // Makes a thread and starts it. The thread is owned by whoever joins it, or by itself when detached. `params` NULL: fair,
 // nice 0, named "thread". Thread context (boot: before CPUs are online too). Errors: -ENOMEM, -EINVAL (params), -EAGAIN.
-err_t thread_start(const struct thread_params *params, void (*entry)(void *), void *arg, struct thread **out) must_check;
+err_t thread_start(const struct thread_params *params, void (*entry)(void *), void *arg,
+		   struct thread **out) must_check;
 
 // Waits for the end of a joinable thread, frees it. Thread context. Errors: -EDEADLK (itself), -EINVAL (detached), -ETIMEDOUT.
 err_t thread_join(struct thread *thread, int64_t *exit_value) must_check;
@@ -70,7 +71,7 @@ uint64_t sched_slice_ns(void);
 err_t sched_init(struct kernel *kernel) must_check;
 err_t sched_start_cpus(struct kernel *kernel) must_check;
 void sched_cpu_entry(struct cpu *cpu) __attribute__((__noreturn__)); // secondary CPUs
-void sched_idle_loop(void) __attribute__((__noreturn__));           // what the boot stack ends in
+void sched_idle_loop(void) __attribute__((__noreturn__));            // what the boot stack ends in
 
 // The irq upcall: accounts, dispatches timer/IPI, then switches when wanted. Others' causes go to the handlers below.
 void sched_interrupt(uint32_t bits);

@@ -14,7 +14,7 @@
 struct mutex {
 	uintptr_t owner; // struct thread *, bit 0: there are waiters; 0: free
 	struct spinlock lock;
-	struct rb_tree waiters; // by priority, then arrival
+	struct rb_root waiters; // by priority, then arrival
 	struct list_node held_link;
 #if CONFIG_LOCKCHECK
 	struct lock_class check;
@@ -28,7 +28,7 @@ void mutex_lock_nested(struct mutex *mutex); // a second one of the same rank, o
 bool mutex_trylock(struct mutex *mutex) must_check;
 err_t mutex_lock_until(struct mutex *mutex, uint64_t deadline_ns) must_check; // -ETIMEDOUT
 void mutex_unlock(struct mutex *mutex);
-bool mutex_held(const struct mutex *mutex); // by the running thread
+bool mutex_held(const struct mutex *mutex);              // by the running thread
 err_t mutex_check(const struct mutex *mutex) must_check; // -EUCLEAN with a log line
 
 // Many readers or one writer; writers are not starved: once one waits, new readers queue behind it.
@@ -59,9 +59,9 @@ struct semaphore {
 
 void sem_init(struct semaphore *sem, uint32_t count, const char *name);
 void sem_down(struct semaphore *sem);
-bool sem_trydown(struct semaphore *sem) must_check;                          // irq-safe
+bool sem_trydown(struct semaphore *sem) must_check;                           // irq-safe
 err_t sem_down_until(struct semaphore *sem, uint64_t deadline_ns) must_check; // -ETIMEDOUT
-void sem_up(struct semaphore *sem);                                          // irq-safe
+void sem_up(struct semaphore *sem);                                           // irq-safe
 
 // Mesa semantics: the caller loops on its condition.
 struct condvar {

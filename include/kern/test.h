@@ -15,10 +15,10 @@ struct test_run {
 };
 
 enum test_flags {
-	TEST_SLOW = 1u << 0,      // not in quick runs
+	TEST_SLOW = 1u << 0,         // not in quick runs
 	TEST_THREADS_ONLY = 1u << 1, // needs real parallel time
 	TEST_SIM_ONLY = 1u << 2,
-	TEST_PANICS = 1u << 3     // passes when it panics with a message containing `expect`
+	TEST_PANICS = 1u << 3 // passes when it panics with a message containing `expect`
 };
 
 struct test_case {
@@ -32,9 +32,10 @@ struct test_case {
 
 #define TEST_WITH(suite_, name_, cpus_, flags_, expect_)                                                               \
 	static void test_body_##suite_##_##name_(struct test_run *test_run_);                                          \
-	static const struct test_case test_case_##suite_##_##name_ = {                                                 \
-		#suite_, #name_, test_body_##suite_##_##name_, (cpus_), (flags_), (expect_)};                          \
-	__attribute__((section("tbos_tests"), used)) static const struct test_case *const test_ref_##suite_##_##name_ = \
+	static const struct test_case test_case_##suite_##_##name_ = {#suite_, #name_,   test_body_##suite_##_##name_, \
+								      (cpus_), (flags_), (expect_)};                   \
+	__attribute__((section("tbos_tests"),                                                                          \
+		       used)) static const struct test_case *const test_ref_##suite_##_##name_ =                       \
 		&test_case_##suite_##_##name_;                                                                         \
 	static void test_body_##suite_##_##name_(__attribute__((__unused__)) struct test_run *test_run_)
 

@@ -45,12 +45,12 @@ enum thread_state {
 };
 
 struct thread_stats {
-	uint64_t run_ns;        // time on a CPU
-	uint64_t wait_ns;       // time ready but not running
-	uint64_t wait_max_ns;   // worst single wait
-	uint64_t park_ns;       // time parked
-	uint32_t switches;      // times it was switched in
-	uint32_t preemptions;   // times it was switched out while it wanted to go on
+	uint64_t run_ns;      // time on a CPU
+	uint64_t wait_ns;     // time ready but not running
+	uint64_t wait_max_ns; // worst single wait
+	uint64_t park_ns;     // time parked
+	uint32_t switches;    // times it was switched in
+	uint32_t preemptions; // times it was switched out while it wanted to go on
 	uint32_t migrations;
 	uint32_t wakeups;
 };
@@ -73,13 +73,13 @@ struct thread {
 	int32_t prio;      // effective: min(prio_base, inherited)
 	int32_t prio_base; // what was asked for
 	uint32_t klass_base;
-	struct cpu *home; // whose run queue it belongs to
-	struct list_node runq_link;  // real time queues
-	struct rb_node runq_node;    // fair queue
+	struct cpu *home;           // whose run queue it belongs to
+	struct list_node runq_link; // real time queues
+	struct rb_node runq_node;   // fair queue
 	uint64_t vruntime_ns;
-	uint64_t deadline_v;  // virtual deadline of the fair class
+	uint64_t deadline_v; // virtual deadline of the fair class
 	uint64_t slice_left_ns;
-	uint64_t since_ns;    // when the current state began
+	uint64_t since_ns; // when the current state began
 	struct cpu_mask affinity;
 	struct thread_stats stats;
 
@@ -92,8 +92,8 @@ struct thread {
 	struct list held_mutexes; // mutexes owned, for inheritance
 	struct mutex *blocked_on;
 	struct rb_node pi_node;
-	uint32_t rcu_nesting; // own
-	uint32_t lock_depth;  // own: lockcheck
+	uint32_t rcu_nesting;         // own
+	uint32_t lock_depth;          // own: lockcheck
 	struct held_lock *held_locks; // own: lockcheck; array of LOCKCHECK_DEPTH, NULL when off
 
 	// Lists.
@@ -101,7 +101,7 @@ struct thread {
 	struct list_node join_link;
 	uint32_t joined; // somebody waits for or took the exit
 	int64_t exit_value;
-	uint64_t call_token; // hal_call this thread serves, 0: none
+	uint64_t call_token;     // hal_call this thread serves, 0: none
 	struct account *account; // whom its allocations charge; NULL: the kernel's
 
 	uint32_t stack_canary; // last: the stack above it grows down towards it

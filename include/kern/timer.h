@@ -8,12 +8,12 @@
 #include "kern/rbtree.h"
 
 struct timer {
-	struct rb_node node;      // queue lock of `cpu`
+	struct rb_node node; // queue lock of `cpu`
 	uint64_t deadline_ns;
 	void (*fn)(struct timer *); // interrupt context; may re-arm its own timer
-	struct cpu *cpu;          // whose queue; NULL: never armed
-	uint32_t state;           // idle, queued, running
-	uint32_t sequence;        // ties are fired in arming order
+	struct cpu *cpu;            // whose queue; NULL: never armed
+	uint32_t state;             // idle, queued, running
+	uint32_t sequence;          // ties are fired in arming order
 };
 
 void timer_setup(struct timer *timer, void (*fn)(struct timer *));

@@ -118,10 +118,10 @@ size_t tb_stack_bytes(void);
 // ---- simulation -----------------------------------------------------------------------------------------------------
 
 struct tb_sim_stats {
-	uint64_t decisions;   // schedule points decided
-	uint64_t switches;    // decisions that changed the running CPU
-	uint64_t interrupts;  // delivered
-	uint64_t time_ns;     // virtual
+	uint64_t decisions;  // schedule points decided
+	uint64_t switches;   // decisions that changed the running CPU
+	uint64_t interrupts; // delivered
+	uint64_t time_ns;    // virtual
 	uint8_t trace_hash[32];
 };
 

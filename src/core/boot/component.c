@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT
+//
+// Look-up of personas in the generated table, and the checks of everything that is up.
+#include "boot_impl.h"
+
+#include "kern/log.h"
+#include "kern/string.h"
+
+const struct persona *persona_find(const char *name)
+{
+	for (uint32_t i = 0; i < persona_count; i++)
+		if (strcmp(personas[i]->name, name) == 0)
+			return personas[i];
+	return NULL;
+}
+
+err_t components_check(void)
+{
+	const struct persona *persona = kernel_self()->persona;
+	for (uint32_t i = 0; i < kernel_self()->boot->started; i++) {
+		const struct component *component = persona->components[i];
+		err_t err = component->check != NULL ? component->check() : 0;
+		if (err != 0) {
+			log_err("check: component %s: %pe", component->name, ERR_PTR(err));
+			return err;
+		}
+	}
+	return 0;
+}
