@@ -22,7 +22,8 @@ bool hal_call_take(struct hal_call *call);
 void hal_call_done(uint64_t token, int64_t result);
 
 // Whether this CPU is driven by a borrowing host thread whose call has ended or sleeps, which wants to be let go: the
-// scheduler then picks the idle thread once, even though others may be runnable; hal_cpu_idle() hands the CPU over. irq-safe.
+// scheduler then picks the idle thread once, even though others may be runnable; hal_cpu_idle() hands the CPU over. An idle
+// loop that leaves runnable threads behind calls hal_ipi() on its own CPU first: that tells the HAL to have the CPU driven on. irq-safe.
 bool hal_call_wants_cpu(void);
 
 // Tells the HAL that the thread serving `token` is about to sleep (true) or runs again (false). Masked.

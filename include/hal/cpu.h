@@ -10,7 +10,7 @@
 void hal_cpu_bind(struct hal_cpu *cpu);
 
 // Starts a secondary CPU: upcalls->cpu_entry(cpu) runs on the stack whose base is `idle`, already prepared by
-// hal_context_init(). Any context. Errors: -EAGAIN (no host thread), -EINVAL (index out of range, started twice).
+// hal_context_init() (whatever entry it named is not used). Any context. Errors: -EAGAIN (no host thread), -EINVAL (index out of range, started twice).
 tb_err hal_cpu_start(struct hal_cpu *cpu, struct hal_thread *idle) TB_MUST_USE;
 
 // Waits for an interrupt on this CPU; returns at once if one is pending. Only the idle thread, masked; returns masked
@@ -23,8 +23,8 @@ void hal_ipi(struct hal_cpu *cpu);
 // A pause in a polling loop; simulated, a fair yield to the other CPUs. Any context.
 void hal_cpu_relax(void);
 
-// Contended spinlock: waits a bounded time while *word == seen; may return early. hal_spin_wake() ends such waits. Any
-// context, also masked. On real CPUs the wait is a pause; hosted, the host thread sleeps, because its peer may not be
+// Contended spinlock: waits a bounded time while *word == seen; may return early. hal_spin_wake() ends one such wait, if there
+// is one. Any context, also masked. On real CPUs the wait is a pause; hosted, the host thread sleeps, because its peer may not be
 // running at all (Dice and others: unfair locks suit overcommitted hosts).
 void hal_spin_wait(const uint32_t *word, uint32_t seen);
 void hal_spin_wake(const uint32_t *word);
