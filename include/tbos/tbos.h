@@ -83,6 +83,22 @@ void tb_config_init(struct tb_config *config);
 const char *tb_version(void);
 const char *tb_build_id(void);
 
+// What a build offers: persona `index`, 0 …; false past the last. The strings are static.
+struct tb_persona {
+	const char *name;
+	const char *summary;
+	uint64_t mem_bytes;
+	uint32_t cpu_count;
+	uint32_t node_count;
+	uint32_t frame_size_bytes;
+	uint32_t reserved;
+};
+bool tb_persona_get(uint32_t index, struct tb_persona *persona);
+
+// Name of a trace event and a printf-like note on its arguments, for struct tb_trace_record. NULL for an unknown number.
+const char *tb_trace_name(uint32_t event);
+const char *tb_trace_format(uint32_t event);
+
 // The signal number the library owns.
 int tb_signal(void);
 

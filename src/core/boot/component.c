@@ -5,6 +5,7 @@
 
 #include "kern/log.h"
 #include "kern/string.h"
+#include "tbos/tbos.h"
 
 const struct persona *persona_find(const char *name)
 {
@@ -26,4 +27,20 @@ err_t components_check(void)
 		}
 	}
 	return 0;
+}
+
+bool tb_persona_get(uint32_t index, struct tb_persona *persona)
+{
+	if (index >= persona_count)
+		return false;
+	const struct persona *from = personas[index];
+	*persona = (struct tb_persona){
+		.name = from->name,
+		.summary = from->summary,
+		.mem_bytes = from->memory_bytes,
+		.cpu_count = from->cpu_count,
+		.node_count = from->node_count,
+		.frame_size_bytes = from->frame_size_bytes,
+	};
+	return true;
 }
