@@ -12,7 +12,7 @@
 struct cpu {
 	struct hal_cpu hal; // must be first
 	struct kernel *kernel;
-	struct thread *current;       // the running thread; written by the switch
+	struct thread *running;       // the running thread; written by the switch
 	struct thread *idle;          // immutable
 	struct thread *switched_from; // between a switch and its finish
 	uint32_t node;
@@ -26,7 +26,7 @@ struct cpu {
 	struct trace_cpu *trace;
 	struct frame_cpu *frames;
 	struct lockcheck_cpu *lockcheck;
-	uint32_t *counters; // one word per counter id; wraps, readers widen
+	uintptr_t *counters; // one word per counter id, atomic; see kern/counter.h
 };
 
 // The running CPU. Valid while preemption is off or interrupts are masked.

@@ -43,7 +43,7 @@ static err_t kernel_make_cpus(struct kernel *kernel)
 		kernel->cpus[i] = cpu;
 	}
 	hal_self()->cpu = &kernel->cpus[0]->hal;
-	kernel->cpus[0]->current = current;
+	kernel->cpus[0]->running = current;
 	kernel->cpus[0]->idle = current;
 	hal_cpu_bind(&kernel->cpus[0]->hal);
 	return 0;
