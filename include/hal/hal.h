@@ -50,15 +50,6 @@ struct hal_boot_info {
 	char cmdline[HAL_CMDLINE_SIZE]; // "key=value key=value"; unknown keys are logged and ignored
 };
 
-// What a persona asks of the machine that it boots on.
-struct hal_persona {
-	uint64_t memory_bytes;
-	uint32_t cpu_count;
-	uint32_t node_count;
-	uint32_t frame_size_bytes;
-	uint32_t reserved;
-};
-
 // The only door in. The kernel object exports one constant table, tb_upcalls.
 struct hal_upcalls {
 	uint32_t version;           // HAL_VERSION
@@ -79,9 +70,6 @@ struct hal_upcalls {
 
 	// preempt_enable() found HAL_RESCHED_WANTED while interrupts were unmasked; unmasked on entry and return.
 	void (*resched)(void);
-
-	// What the persona `name` asks of the machine; false when there is none. Pure; on a host stack, before any boot.
-	bool (*persona)(const char *name, struct hal_persona *persona);
 
 	// One monitor command line, to be run through hal_call: arg is struct hal_command *. Returns the exit status.
 	int64_t (*command)(void *arg);
