@@ -44,6 +44,7 @@ struct kernel {
 	struct trace_state *trace;
 	struct counter_state *counters;
 	struct rand_state *rand;
+	struct sync_state *sync;
 	struct lockcheck_state *lockcheck;
 	struct rcu_state *rcu;
 	struct frame_state *frames;

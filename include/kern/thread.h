@@ -44,6 +44,16 @@ enum thread_state {
 	THREAD_REAPED
 };
 
+// A lock that a thread holds, for the checker. An interrupt uses the slots of the thread that it interrupts, so a slot is
+// claimed by its first field and freed by it. Fields are atomic: a report reads other threads' slots.
+#define LOCKCHECK_DEPTH 24
+struct held_lock {
+	struct lock_class *lock; // NULL: free slot
+	const char *where;       // "file:line" of the acquisition
+	uint32_t depth;          // > 1 only after a recursion that a test provoked
+	uint32_t mode;           // enum lock_mode
+};
+
 struct thread_stats {
 	uint64_t run_ns;      // time on a CPU
 	uint64_t wait_ns;     // time ready but not running
@@ -88,13 +98,20 @@ struct thread {
 	uint32_t park_timed_out;
 	struct timer *park_timer; // points into the parked stack while a timeout is armed
 
-	// sync. pi_waiters and inherited: the mutex module's global PI lock rules (see sync_impl.h).
-	struct list held_mutexes; // mutexes owned, for inheritance
-	struct mutex *blocked_on;
-	struct rb_node pi_node;
-	uint32_t rcu_nesting;         // own
-	uint32_t lock_depth;          // own: lockcheck
-	struct held_lock *held_locks; // own: lockcheck; array of LOCKCHECK_DEPTH, NULL when off
+	// sync, under the PI lock of core/sync/sync_impl.h; all valid when zero.
+	struct mutex *blocked_on; // the mutex it waits for
+	struct rb_node pi_node;   // in blocked_on->waiters
+	struct rb_root pi_held;   // mutexes it owns that have waiters, most urgent first
+	int32_t pi_prio;          // its place in blocked_on->waiters
+	int32_t pi_lent;          // PRIO_COUNT − the priority that its waiters lend; 0: none
+	uint32_t pi_passed;       // unlocks that woke it and left the race open
+	uint32_t pi_woken;        // woken and not yet back
+	const char *waiting_on;   // atomic: static name of what it sleeps for, NULL
+	uint32_t rcu_nesting;     // own: read sections (CONFIG_LOCKCHECK)
+	uint64_t rcu_since_ns;    // own: when the outermost one began
+#if CONFIG_LOCKCHECK
+	struct held_lock held_locks[LOCKCHECK_DEPTH]; // own; others may look (lockcheck.h)
+#endif
 
 	// Lists.
 	struct list_node all_link; // sched: list of all threads
@@ -141,6 +158,12 @@ struct sched_hooks {
 
 	// preempt_enable()'s slow path: switches when the scheduler wants to. Unmasked, preempt_count 0.
 	void (*resched)(void);
+
+	// Starts a service thread of sync's own: fair, nice −20, any CPU. Thread context. Errors: those of thread_start().
+	err_t (*service_start)(const char *name, void (*entry)(void *), void *arg, struct thread **out);
+
+	// Waits for the end of such a thread and frees it. Thread context.
+	void (*service_join)(struct thread *thread);
 };
 
 #endif
