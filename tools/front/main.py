@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: MIT
+#
+# The commands of ./tools/tbos.
+import argparse
+import os
+import sys
+
+import builds
+import packages
+import sweep
+import suites
+from ui import ROOT, Failure, parse_duration, say
+
+
+RUN_TEXT = 'build if needed and boot ./tbos-sim, which gets every further argument (its own list: run -- --help)'
+BENCH_TEXT = 'measure, beside named peers; further arguments go to tests/bench/bench.py (its own list: bench -- --help)'
+
+
+def add_build_options(parser):
+    parser.add_argument('--persona', default=builds.DEFAULT_PERSONA, metavar='P', help='persona of config/personas (default: %(default)s)')
+    parser.add_argument('--packages', default='', metavar='A,B', help='overlays of config/packages')
+    parser.add_argument('--arch', default='x86_64', choices=builds.ARCHES, help='default: %(default)s')
+    parser.add_argument('--sanitize', choices=['asan', 'tsan'], help='asan: address and undefined behaviour; tsan: data races')
+    parser.add_argument('--compiler', default='gcc', choices=list(builds.COMPILERS), help='default: %(default)s')
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument('--release', dest='kind', action='store_const', const='release', help='optimised, no checks (default)')
+    kind.add_argument('--debug', dest='kind', action='store_const', const='debug', help='all checks, all schedule points')
+
+
+def build_name(args):
+    if args.arch != 'x86_64':
+        return 'null-' + args.arch
+    return f'{args.sanitize or args.kind or "release"}-{args.compiler}'
+
+
+def command_setup(args):
+    packages.setup(packages.BUILD if args.build_only else packages.ALL)
+    say('setup: everything is there')
+
+
+def command_build(args):
+    if args.arch != 'x86_64':
+        say(f'{args.arch}: there is no bare HAL yet; building the kernel on the null HAL, which proves that it links, not that it boots')
+    builds.build(build_name(args), args.persona, [name for name in args.packages.split(',') if name])
+
+
+def command_run(arguments):
+    builds.build(quiet=True)
+    simulator = os.path.join(ROOT, 'tbos-sim')
+    if not os.path.exists(simulator):
+        raise Failure('the build made no tbos-sim', 'see tools/tbos-sim/meson.build')
+    os.execv(simulator, [simulator, *arguments])
+
+
+def command_test(args):
+    tier = 'quick' if args.quick else 'full' if args.full else 'normal'
+    table = suites.rows(tier)
+    if args.suite:
+        table = [row for row in suites.rows('full') if row.suite in args.suite]
+    return suites.run(table, tier)
+
+
+def command_lint(_):
+    return suites.run([row for row in suites.rows('full') if row.suite in ('lint', 'symbols')], 'normal')
+
+
+def command_bench(arguments):
+    packages.setup(packages.ALL)
+    made = builds.build('release-gcc', quiet=True)
+    script = os.path.join(ROOT, 'tests/bench/bench.py')
+    if not os.path.exists(script):
+        raise Failure('tests/bench/bench.py is missing', 'it belongs to the repository: check the clone')
+    os.execv(sys.executable, [sys.executable, '-B', script, '--build', made.folder, *arguments])
+
+
+def command_fuzz(args):
+    return sweep.fuzz(parse_duration(args.budget), args.target)
+
+
+def command_sweep(args):
+    return sweep.seeds(parse_duration(args.budget), args.first_seed)
+
+
+def parser_make():
+    parser = argparse.ArgumentParser(prog='./tools/tbos', description='TBOS: set up, build, run, test. Each command prepares what it needs.')
+    commands = parser.add_subparsers(dest='command', metavar='COMMAND', required=True)
+
+    def command(name, function, text):
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(function=function)
+        return sub
+
+    sub = command('setup', command_setup, 'install missing packages (root or sudo) and fetch the sources of the wraps')
+    sub.add_argument('--build-only', action='store_true', help='only what building and running need')
+    add_build_options(command('build', command_build, 'build; ./tbos-sim then runs the result'))
+    command('run', None, RUN_TEXT)
+    sub = command('test', command_test, 'run the tests; the last line sums them up')
+    tier = sub.add_mutually_exclusive_group()
+    tier.add_argument('--quick', action='store_true', help='the most telling part, some minutes')
+    tier.add_argument('--full', action='store_true', help='everything, up to 90 minutes')
+    sub.add_argument('suite', nargs='*', help='only these suites of tests/suites.conf, in all their builds')
+    command('lint', command_lint, 'run the lints')
+    command('bench', None, BENCH_TEXT)
+    sub = command('fuzz', command_fuzz, 'run the libFuzzer targets, the budget shared among them')
+    sub.add_argument('--budget', default='2m', metavar='TIME', help='90s, 10m, 2h (default: %(default)s)')
+    sub.add_argument('target', nargs='*', help='only these')
+    sub = command('sim-sweep', command_sweep, 'run the simulated tests under new seeds until the budget is spent')
+    sub.add_argument('--budget', default='10m', metavar='TIME', help='90s, 10m, 2h (default: %(default)s)')
+    sub.add_argument('--first-seed', type=int, metavar='N', help='default: behind the seeds that the suite runs')
+    return parser
+
+
+def dispatch(arguments):
+    """`run` and `bench` hand their arguments on unread; the rest is argparse's."""
+    passing = {'run': command_run, 'bench': command_bench}
+    if arguments[:1] and arguments[0] in passing and arguments[1:2] not in (['--help'], ['-h']):
+        rest = arguments[1:]
+        return passing[arguments[0]](rest[1:] if rest[:1] == ['--'] else rest)
+    args = parser_make().parse_args(arguments)
+    return args.function(args)
+
+
+def main():
+    try:
+        return dispatch(sys.argv[1:]) or 0
+    except Failure as failure:
+        print(f'tbos: {failure.what}', file=sys.stderr)
+        if failure.do:
+            print(f'tbos: what to do: {failure.do}', file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+sys.exit(main())
