@@ -95,9 +95,8 @@ struct tb_persona {
 };
 bool tb_persona_get(uint32_t index, struct tb_persona *persona);
 
-// Name of a trace event and a printf-like note on its arguments, for struct tb_trace_record. NULL for an unknown number.
+// Name of a trace event, "sched.switch", for struct tb_trace_record; "?" for an unknown number.
 const char *tb_trace_name(uint32_t event);
-const char *tb_trace_format(uint32_t event);
 
 // The signal number the library owns.
 int tb_signal(void);
@@ -125,8 +124,13 @@ tb_err tb_command(tb_instance *instance, const char *line, int32_t *status) TB_M
 // Waits until the instance halts by itself (monitor "poweroff", end of input, time limit); *status is its exit status.
 tb_err tb_wait(tb_instance *instance, int32_t *status) TB_MUST_USE;
 
-// Asks for an orderly shutdown, waits for it, gives everything back. The instance is gone whatever is returned, except
-// for -EBUSY: other host threads are inside a call. Errors: -EIO (it had panicked, or its shutdown found a leak).
+// Asks for an orderly shutdown and waits for it; afterwards the instance answers tb_sim_stats() and tb_error() only, and is
+// still to be destroyed. *status (may be NULL) as in tb_wait(). Errors: -EBUSY, -EUCLEAN (something had not been given back; the console says
+// what), -EIO (it had panicked), -ETIME, -ENOTCONN.
+tb_err tb_shutdown(tb_instance *instance, int32_t *status) TB_MUST_USE;
+
+// tb_shutdown() where that has not happened, then gives everything back. The instance is gone whatever is returned, except
+// for -EBUSY: other host threads are inside a call. Errors: those of tb_shutdown().
 tb_err tb_destroy(tb_instance *instance) TB_MUST_USE;
 
 size_t tb_stack_bytes(void);

@@ -5,6 +5,7 @@
 
 #include "kern/log.h"
 #include "kern/string.h"
+#include "kern/trace.h"
 #include "tbos/tbos.h"
 
 const struct persona *persona_find(const char *name)
@@ -43,4 +44,9 @@ bool tb_persona_get(uint32_t index, struct tb_persona *persona)
 		.frame_size_bytes = from->frame_size_bytes,
 	};
 	return true;
+}
+
+const char *tb_trace_name(uint32_t event)
+{
+	return trace_event_name(event);
 }

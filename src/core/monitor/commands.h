@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+//
+// The rows of the command table, one list for the table and for the files that define them.
+#ifndef COMMANDS_H
+#define COMMANDS_H
+
+#include "monitor_impl.h"
+
+// Sorted by name.
+#define MONITOR_COMMANDS(X)                                                                                            \
+	X(bench)                                                                                                       \
+	X(check)                                                                                                       \
+	X(counters)                                                                                                    \
+	X(cpus)                                                                                                        \
+	X(dmesg)                                                                                                       \
+	X(echo)                                                                                                        \
+	X(help)                                                                                                        \
+	X(locks)                                                                                                       \
+	X(mem)                                                                                                         \
+	X(poweroff)                                                                                                    \
+	X(ps)                                                                                                          \
+	X(slab)                                                                                                        \
+	X(sleep)                                                                                                       \
+	X(stress)                                                                                                      \
+	X(timers)                                                                                                      \
+	X(top)                                                                                                         \
+	X(trace)                                                                                                       \
+	X(uptime)
+
+#define X(name) extern const struct monitor_command monitor_cmd_##name;
+MONITOR_COMMANDS(X)
+#undef X
+
+#endif

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+//
+// tbos-sim: one instance of TBOS as a Linux process. main.c chooses; options.c reads the command line; run.c makes,
+// boots, commands and ends an instance and collects what can be reported; verify.c runs twice and compares; report.c prints
+// the report; trace_file.c writes the event log (Chrome Trace Event JSON, which Perfetto opens).
+//
+// Exit status: the last monitor command's, 0 … 255; 1 an error of ours, 2 a wrong command line, 3 --verify found a
+// difference, 124 time limit, 125 panic, 130 Ctrl-C.
+#ifndef SIM_IMPL_H
+#define SIM_IMPL_H
+
+#include "tbos/tbos.h"
+
+#include <stdio.h>
+
+enum sim_exit {
+	EXIT_ERROR = 1,
+	EXIT_USAGE = 2,
+	EXIT_DIFFERS = 3,
+	EXIT_TIME = 124,
+	EXIT_PANIC = 125,
+	EXIT_INTERRUPTED = 130
+};
+
+struct sim_options {
+	uint32_t engine; // enum tb_engine
+	uint32_t cpus;
+	uint32_t slot; // 0: any, else slot + 1
+	uint64_t mem_bytes;
+	uint64_t seed;
+	uint64_t time_limit_ns;
+	const char *persona;
+	const char *policy;
+	const char *record_path;
+	const char *replay_path;
+	const char *trace_path;
+	const char *commands; // NULL: the monitor on the console
+	bool verify;
+	bool json;
+	bool quiet;
+};
+
+// What one run came to.
+struct sim_result {
+	tb_err err;
+	int32_t status; // exit status of the last command
+	char error[256];
+	uint64_t boot_ns, run_ns, end_ns; // host time of the three parts
+	uint64_t console_bytes;
+	bool have_stats;
+	struct tb_sim_stats stats;
+};
+
+struct trace_file;
+
+// 0 go on, else the exit status: 0 is never an error here; --help and --version print and set *done.
+int options_parse(int argc, char **argv, struct sim_options *options, bool *done);
+
+// One run. `poison` as tb_config.poison; `silent` drops the console output (it still counts and is hashed).
+void run_once(const struct sim_options *options, uint32_t poison, bool silent, struct sim_result *result);
+int run_exit_status(const struct sim_result *result);
+
+int verify_run(const struct sim_options *options);
+
+void report_json(FILE *out, const struct sim_options *options, const struct sim_result *result);
+void report_hash(const struct sim_result *result); // `trace-hash: <hex>`, last line on stderr
+
+// Errors are printed and end in NULL / false.
+struct trace_file *trace_file_open(const char *path);
+void trace_file_event(void *file, const struct tb_trace_record *record); // tb_config.trace_fn
+bool trace_file_close(struct trace_file *file);
+
+#endif
