@@ -52,6 +52,7 @@ struct thread_info {
 	char name[THREAD_NAME_SIZE];
 	struct thread_stats stats;
 	uint64_t stack_used_bytes;
+	uint32_t held_count; // locks held now; 0 without CONFIG_LOCKCHECK
 	const char *waiting_on; // static name of the lock or queue, NULL
 };
 void thread_each(void (*fn)(const struct thread_info *, void *), void *arg);

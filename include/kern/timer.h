@@ -39,4 +39,13 @@ void timer_interrupt(void); // masked
 
 err_t timer_check(const struct cpu *cpu) must_check;
 
+// Calls fn for each queued timer, CPU by CPU, in order of deadline. Thread context; fn may not sleep. `where` is the kernel text
+// offset (image_offset()) of the callback.
+struct timer_info {
+	uint64_t deadline_ns;
+	uintptr_t where;
+	uint32_t cpu;
+};
+void timer_each(void (*fn)(const struct timer_info *, void *), void *arg);
+
 #endif
