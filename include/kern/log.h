@@ -24,8 +24,9 @@ enum log_level {
 	LOG_LEVEL_COUNT
 };
 
-#define LOG_TEXT_SIZE 232u
-#define LOG_LINE_SIZE 288u // enough for log_format()
+// A record and its line are built on the stack, which is small on tiny machines.
+#define LOG_TEXT_SIZE (CONFIG_TINY ? 72u : 232u)
+#define LOG_LINE_SIZE (LOG_TEXT_SIZE + 32u) // enough for log_format()
 
 struct log_record {
 	uint64_t ts_ns; // monotonic clock

@@ -7,6 +7,7 @@
 #ifndef KERN_TRACE_H
 #define KERN_TRACE_H
 
+#include "kern/image.h"
 #include "kern/kernel.h"
 #include "kern/ring.h"
 #include "kern/trace_table.h"
@@ -19,7 +20,7 @@ enum trace_event {
 };
 
 #define TRACE_WORDS ((TRACE_EVENT_COUNT + 31) / 32)
-#define TRACE_LINE_SIZE 256u // enough for trace_format() and trace_format_json()
+#define TRACE_LINE_SIZE 320u // enough for trace_format() and trace_format_json()
 
 struct trace_record {
 	uint64_t ts_ns;
@@ -54,6 +55,12 @@ static inline void trace_emit(enum trace_event event, uint64_t a, uint64_t b)
 {
 	if (unlikely(trace_is_enabled(event)))
 		trace_write(event, a, b);
+}
+
+// A place in the source as an argument of kind TRACE_SITE.
+static inline uint64_t trace_site(const char *file, uint32_t line)
+{
+	return (uint64_t)line << 32 | (uint32_t)image_offset(file);
 }
 
 // Switches events into or out of the rings: "all", a group ("sched") or one event ("sched.switch"). What the HAL wants is

@@ -19,10 +19,11 @@ enum trace_kind {
 	TRACE_CPU,
 	TRACE_IMAGE, // image_offset() of code or a constant
 	TRACE_TEXT,  // image_offset() of a constant string
+	TRACE_SITE,  // trace_site(): source file and line
 };
 
 #define TRACE_TABLE(X)                                                                                                 \
-	X(TRACE_ERR_ORIGIN, "err.origin", "line_error", TRACE_HEX, "file", TRACE_TEXT)                                 \
+	X(TRACE_ERR_ORIGIN, "err.origin", "error", TRACE_ERROR, "at", TRACE_SITE)                                      \
 	X(TRACE_LOG_LINE, "log.line", "level", TRACE_DEC, "length", TRACE_DEC)                                         \
 	X(TRACE_BOOT_STAGE, "boot.stage", "stage", TRACE_DEC, "error", TRACE_ERROR)                                    \
 	X(TRACE_BOOT_COMPONENT, "boot.component", "name", TRACE_TEXT, "error", TRACE_ERROR)                            \
