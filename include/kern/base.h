@@ -12,7 +12,7 @@ struct hal_boot_info;
 // masked, after struct cpu of every CPU exists. Errors: -ENOMEM.
 err_t base_init(struct kernel *kernel, const struct hal_boot_info *info) must_check;
 
-// The invariants of log and trace rings (VERIFY); only while nobody logs or traces. Always 0.
+// The invariants of log and trace rings (VERIFY). Any context. Always 0.
 err_t base_check(void) must_check;
 
 #endif

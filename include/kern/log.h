@@ -77,7 +77,7 @@ void log_clear(void);
 // Lines that could not be kept, see above.
 uint32_t log_lost(void);
 
-// "[   12.345678] text\n" into `line`; returns its length without terminator, < size_bytes. Pure.
+// "[   12.345678] text" into `line`; returns its length without terminator, < size_bytes. Pure.
 size_t log_format(const struct log_record *record, char *line, size_t size_bytes);
 
 const char *log_level_name(enum log_level level); // "emerg" … "debug"

@@ -48,7 +48,7 @@ bool ring_cursor_next(const struct ring *ring, struct ring_cursor *cursor, void 
 // Hides all records up to now from later cursors. Any context.
 void ring_clear(struct ring *ring);
 
-// Fails with VERIFY on a slot in an impossible state; only while nobody writes.
+// Fails with VERIFY on a slot in an impossible state. Any context.
 void ring_check(const struct ring *ring);
 
 struct byte_ring {

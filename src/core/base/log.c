@@ -45,7 +45,7 @@ err_t log_init(struct kernel *kernel, uint32_t slot_count)
 size_t log_format(const struct log_record *record, char *line, size_t size_bytes)
 {
 	uint64_t us = record->ts_ns / NS_PER_US;
-	size_t length = ksnprintf(line, size_bytes, "[%5llu.%06u] %s\n", (unsigned long long)(us / 1000000),
+	size_t length = ksnprintf(line, size_bytes, "[%5llu.%06u] %s", (unsigned long long)(us / 1000000),
 				  (uint32_t)(us % 1000000), record->text);
 	return MIN(length, size_bytes - 1);
 }
@@ -63,8 +63,10 @@ static void record_begin(struct log_record *record, enum log_level level)
 
 static void record_to_console(const struct log_record *record)
 {
-	char line[LOG_LINE_SIZE];
-	hal_console_write(line, log_format(record, line, sizeof line));
+	char line[LOG_LINE_SIZE + 1];
+	size_t length = log_format(record, line, LOG_LINE_SIZE);
+	line[length++] = '\n';
+	hal_console_write(line, length);
 }
 
 static void record_deliver(const struct log_record *record)

@@ -44,7 +44,8 @@ void ring_init(struct ring *ring, void *memory, uint32_t slot_count, size_t reco
 	ring->cleared = slot_count;
 }
 
-// Waiting for the other writer is no choice: it may be the code that this interrupt interrupted.
+// Waiting for the other writer is no choice: it may be the code that this interrupt interrupted. Release, so that whoever
+// sees the slot claimed also sees `next` beyond it.
 bool ring_claim(struct ring *ring, uint32_t *index)
 {
 	*index = atomic_fetch_add_u32_relaxed_nopoint(&ring->next, 1);
@@ -53,7 +54,7 @@ bool ring_claim(struct ring *ring, uint32_t *index)
 	bool is_busy = (seen & 1u) != 0;
 	bool is_newer = (int32_t)((uint32_t)seen - state_whole(*index)) > 0;
 
-	if (!is_busy && !is_newer && atomic_cmpxchg_word_relaxed_nopoint(state, &seen, state_busy(*index)))
+	if (!is_busy && !is_newer && atomic_cmpxchg_word_release_nopoint(state, &seen, state_busy(*index)))
 		return true;
 	(void)atomic_fetch_add_u32_relaxed_nopoint(&ring->lost, 1);
 	return false;
@@ -114,16 +115,16 @@ void ring_clear(struct ring *ring)
 	atomic_store_u32_relaxed_nopoint(&ring->cleared, atomic_load_u32_relaxed_nopoint(&ring->next));
 }
 
+// Writers may be at work: a busy slot is fine, one that holds an index nobody has claimed is not.
 void ring_check(const struct ring *ring)
 {
 	VERIFY(IS_POWER_OF_2(ring->slot_count));
 	for (uint32_t i = 0; i < ring->slot_count; i++) {
-		uint32_t state = (uint32_t)*ring_slot(ring, i);
-		uint32_t behind = (state_whole(ring->next) - state) >> 1;
+		uint32_t state = (uint32_t)atomic_load_word_acquire_nopoint(ring_slot(ring, i));
+		uint32_t next = atomic_load_u32_relaxed_nopoint(&ring->next);
 		if (state == 0)
 			continue;
-		VERIFY3(state & 1u, ==, 0);
-		VERIFY3(behind, >, 0);
+		VERIFY3((int32_t)(state_whole(next) - state), >, 0);
 		VERIFY3((state >> 1) & (ring->slot_count - 1), ==, i);
 	}
 }
