@@ -69,23 +69,34 @@ struct host_input;
 
 // ---- host threads (host_thread.c) -----------------------------------------------------------------------------------
 
+// What the fault handler leaves for the report.
+struct host_fault {
+	int signal;
+	int code;
+	uintptr_t address;
+	uintptr_t pc, sp, frame;
+	uintptr_t registers[16]; // rax rbx rcx rdx rsi rdi rbp rsp r8 … r15
+};
+
 struct host_thread {
 	void *sp;    // while it drives: its registers, saved on its host stack
 	void *fiber; // TSan: its own fiber
-	void *fake;  // ASan: its fake stack while away
-	char *stack; // its host stack, lowest address (ASan)
+	char *stack; // its host stack, lowest address
 	size_t stack_size_bytes;
+	char *alternate;              // its alternate stack, where we gave it one
 	struct tb_instance *instance; // whose CPU it drives, NULL otherwise
 	uint32_t cpu;                 // which one
 	uint32_t index;               // 1 …; names the record
-	pid_t tid;
-	uint32_t word; // futex: an engine may sleep on it
-	void *engine;  // for the engine that uses this thread
+	pid_t tid;                    // atomic; 0 when the thread has ended
+	uint32_t word;                // futex: an engine may sleep on it
+	void *engine;                 // for the engine that uses this thread
 	struct host_thread *next_free;
+	struct host_fault fault;
 };
 
 // The calling POSIX thread's record, made on first use: H only. Also gives it the alternate stack for faults. NULL: no memory.
 struct host_thread *host_thread_self(void);
+struct host_thread *host_thread_current(void);      // the same without making one; also K and in signal handlers
 struct host_thread *host_thread_at(uint32_t index); // NULL: never used
 
 // ---- CPUs -----------------------------------------------------------------------------------------------------------
@@ -114,8 +125,7 @@ struct host_ram {
 	uint32_t node_count;
 	struct hal_ram_node nodes[HAL_MAX_NODES];
 	int fds[HAL_MAX_NODES]; // one memfd a node
-	// Instrumented builds: what hal_ram_poison() ever touched.
-	char *poison_low, *poison_high;
+	uint32_t mapped_count;  // nodes mapped
 };
 
 struct host_module {
@@ -131,6 +141,7 @@ struct host_console {
 
 struct tb_instance {
 	const struct host_engine *engine;
+	bool engine_ready; // create has succeeded
 	void *engine_data; // the engine's own; set by create, freed by destroy
 	const struct hal_upcalls *upcalls;
 	uint32_t slot;
@@ -146,6 +157,8 @@ struct tb_instance {
 
 	uint32_t state;       // atomic, enum host_state; also a futex
 	int32_t status;       // valid once HALTED: ≥ 0 exit status, < 0 error
+	uint32_t halting;     // atomic: somebody makes the step to HALTED
+	uint32_t booted;      // atomic: hal_boot_done() was called
 	uint32_t panicked;    // atomic
 	uint32_t closing;     // atomic: tb_destroy() has begun
 	uint32_t users;       // atomic: host threads inside tb_call(), tb_command(), tb_wait()
@@ -179,6 +192,9 @@ static inline struct host_cpu *host_cpu(struct tb_instance *instance)
 // Makes the state HALTED with this status, unless it is already; wakes tb_wait(). Any stack; async-signal-safe. True when it was us.
 bool host_instance_halt(struct tb_instance *instance, int32_t status);
 
+// hal_boot_done(): BOOTING → RUNNING unless it has halted; wakes tb_boot(). Any stack.
+void host_instance_booted(struct tb_instance *instance);
+
 // Notes the reason of an error for tb_error(), and returns `error`: `return host_fail(instance, -EINVAL, "…")`. H only. A NULL
 // instance notes it for this host thread's tb_create().
 tb_err host_fail(struct tb_instance *instance, tb_err error, const char *format, ...)
@@ -208,7 +224,7 @@ struct host_engine {
 	// On an error of create nothing stays behind.
 	tb_err (*create)(struct tb_instance *instance);
 	void (*destroy)(struct tb_instance *instance); // halted or never booted; no call in flight
-	tb_err (*boot)(struct tb_instance *instance);  // enters cpus[0].idle; returns after boot_done or halt
+	tb_err (*boot)(struct tb_instance *instance);  // enters cpus[0].idle; returns once RUNNING or HALTED
 	tb_err (*call)(struct tb_instance *instance, int64_t (*fn)(void *), void *arg, int64_t *result);
 	tb_err (*wait)(struct tb_instance *instance); // until HALTED
 	tb_err (*stop)(struct tb_instance *instance); // raises HAL_IRQ_STOP on CPU 0, then as wait
@@ -216,7 +232,6 @@ struct host_engine {
 	tb_err (*sim_stats)(const struct tb_instance *instance, struct tb_sim_stats *stats); // NULL: -EOPNOTSUPP
 
 	// K. The doors of include/hal, same names, same contexts.
-	void (*boot_done)(struct tb_instance *instance);
 	tb_err (*cpu_start)(struct tb_instance *instance,
 			    struct host_cpu *cpu); // hal, idle, redirect done by host_door.c
 	void (*cpu_idle)(struct tb_instance *instance);
@@ -241,10 +256,12 @@ struct host_engine {
 	// K or H (see each). Common code does the work; the engine may watch, record and replace. NULL: no interest.
 	void (*console_wrote)(struct tb_instance *instance, const char *bytes, size_t size_bytes); // H
 	size_t (*console_read)(struct tb_instance *instance, char *bytes, size_t size_bytes,
-			       bool *end); // K; instead of ours
+			       bool *end);                         // K; instead of ours
+	uint32_t (*console_columns)(struct tb_instance *instance); // K; instead of ours
 	tb_err (*module_opened)(struct tb_instance *instance, const char *name,
 				struct host_module *module); // H; may refuse
-	// H, on the host stack of the driver that faulted: CPU state is lost, the instance is already HALTED and panicked.
+	// H, on the host stack of the driver whose kernel code faulted, after the report; the instance is HALTED and panicked.
+	// When it returns, this host thread goes on where it entered the kernel, as after host_context_abandon().
 	void (*faulted)(struct tb_instance *instance, struct host_thread *thread);
 };
 
