@@ -33,6 +33,10 @@ struct monitor_command {
 
 // A command file exports one row (const struct monitor_command monitor_cmd_NAME) and is named in monitor/commands.c's table.
 
+// Component: the console's thread, when the HAL asked for a monitor. Errors: -ENOMEM, -EAGAIN.
+err_t monitor_init(struct kernel *kernel) must_check;
+void monitor_stop(void);
+
 // One line ("cmd; cmd") in the current thread; the last command's exit status, 127 unknown command.
 int32_t monitor_run_line(const char *line, size_t size_bytes);
 

@@ -172,7 +172,7 @@ static bool wait_child(pid_t child, int *status)
 	return true;
 }
 
-static void run_test(void **state)
+static void execute_test(void **state)
 {
 	uint32_t index = (uint32_t)(uintptr_t)*state;
 	struct tb_test_info info;
@@ -229,7 +229,7 @@ static int run_all(void)
 		if (options.list)
 			puts(names[count]);
 		tests[count] = (struct CMUnitTest){
-			.name = names[count], .test_func = run_test, .initial_state = (void *)(uintptr_t)i};
+			.name = names[count], .test_func = execute_test, .initial_state = (void *)(uintptr_t)i};
 		count++;
 	}
 	if (options.list)

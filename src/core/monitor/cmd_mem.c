@@ -3,6 +3,7 @@
 // Commands about memory: mem, slab.
 #include "commands.h"
 
+#include "kern/component.h"
 #include "kern/fmt.h"
 #include "kern/mem.h"
 #include "kern/string.h"

@@ -63,8 +63,4 @@ struct monitor_duration {
 };
 struct monitor_duration monitor_duration(uint64_t duration_ns);
 
-// monitor.c
-err_t monitor_init(struct kernel *kernel) must_check;
-void monitor_stop(void);
-
 #endif
