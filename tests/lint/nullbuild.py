@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: MIT
+#
+# Cross-compiles the kernel for another architecture and links it to the generated null HAL, then judges the symbols of the
+# kernel object as symbols.py does at home. What works here can be carried to a board: no host header, no host call.
+#   nullbuild.py ARCH BUILD_FOLDER
+import argparse
+import glob
+import os
+import shutil
+import subprocess
+import sys
+
+import files
+
+TRIPLES = {'aarch64': 'aarch64-linux-gnu', 'riscv64': 'riscv64-linux-gnu', 'cortex_m': 'arm-none-eabi'}
+TINY = ['-Dtiny=true', '-Dframe_shift=8', '-Dschedpoints=locks']
+
+
+def run(command, what):
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors='replace')
+    if done.returncode != 0:
+        print(done.stdout[-6000:])
+        sys.exit(f'nullbuild: {what} failed: {" ".join(command)}')
+    return done.stdout
+
+
+def configure(args, folder):
+    """A folder made by older build files may not configure any more: then it is made anew."""
+    command = ['meson', 'setup', '-Dhal=null', '-Dtests=false', '--cross-file', f'{args.root}/cross/{args.arch}.ini', *args.options,
+               *(TINY if args.arch == 'cortex_m' else []), folder, args.root]
+    if os.path.exists(os.path.join(folder, 'build.ninja')):
+        if subprocess.run(['ninja', '-C', folder, 'build.ninja'], stdout=subprocess.DEVNULL).returncode == 0:
+            return
+    shutil.rmtree(folder, ignore_errors=True)
+    run(command, 'setup')
+
+
+def main():
+    parser = argparse.ArgumentParser(description='cross-compile the kernel and link it to the null HAL')
+    parser.add_argument('arch', choices=sorted(TRIPLES))
+    parser.add_argument('folder')
+    parser.add_argument('--root', default=files.ROOT)
+    parser.add_argument('--option', dest='options', action='append', default=[], help='a further option of meson setup')
+    args = parser.parse_args()
+    triple = TRIPLES[args.arch]
+    if shutil.which(triple + '-gcc') is None:
+        sys.exit(f'nullbuild: {triple}-gcc is missing: ./tools/tbos setup')
+    configure(args, args.folder)
+    run(['ninja', '-C', args.folder], 'build')
+    lint = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'symbols.py')
+    print(run([sys.executable, '-B', lint, os.path.join(args.folder, 'src/tbos-kernel.o'), '--readelf', triple + '-readelf',
+               '--helpers', args.arch], 'symbols'), end='')
+    print(run([triple + '-size', *glob.glob(os.path.join(args.folder, 'src/hal_null/tbos-null'))], 'size'), end='')
+
+
+main()
