@@ -15,6 +15,7 @@ struct cpu {
 	struct thread *running;       // the running thread; written by the switch
 	struct thread *idle;          // immutable
 	struct thread *switched_from; // between a switch and its finish
+	uint32_t switch_fate;         // what the finish does with it (core/sched/dispatch.c)
 	uint32_t node;
 	uint32_t online;
 	uint32_t irq_depth;      // > 0 inside the irq upcall

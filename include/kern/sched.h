@@ -38,7 +38,8 @@ void thread_yield(void);
 err_t thread_set_prio(struct thread *thread, enum thread_class klass, int32_t rt_prio, int32_t nice) must_check;
 err_t thread_set_affinity(struct thread *thread, const struct cpu_mask *mask) must_check;
 
-// An isolated CPU runs only threads whose affinity names it alone, and steals from nobody. Errors: -EINVAL (CPU 0, last CPU).
+// An isolated CPU runs only threads whose affinity names it alone, and steals from nobody; others have left it when this
+// returns. Thread context. Errors: -EINVAL (CPU 0, which is never isolated; no such CPU), -EBUSY (a thread would have no CPU).
 err_t sched_isolate(uint32_t cpu, bool isolated) must_check;
 
 // Park/unpark: see struct sched_hooks.
@@ -52,7 +53,7 @@ struct thread_info {
 	char name[THREAD_NAME_SIZE];
 	struct thread_stats stats;
 	uint64_t stack_used_bytes;
-	uint32_t held_count; // locks held now; 0 without CONFIG_LOCKCHECK
+	uint32_t held_count;    // locks held now; 0 without CONFIG_LOCKCHECK
 	const char *waiting_on; // static name of the lock or queue, NULL
 };
 void thread_each(void (*fn)(const struct thread_info *, void *), void *arg);
@@ -68,7 +69,11 @@ err_t sched_cpu_info(uint32_t index, struct cpu_info *info) must_check;
 err_t sched_set_slice_ns(uint64_t slice_ns) must_check;
 uint64_t sched_slice_ns(void);
 
-// Boot stages. sched_init(): run queues, hooks, the boot stack becomes CPU 0's idle thread. sched_start_cpus(): the others.
+// Boot stages. thread_boot_init(): the running boot stack becomes the idle thread of CPU 0; once the CPU is known, before any
+// lock. sched_init(): run queues, timers, hooks; frames exist. sched_start_cpus(): the others. sched_stop(): gives back the
+// stacks that are kept for new threads; thread context, nothing starts threads any more.
+void thread_boot_init(struct cpu *cpu);
+void sched_stop(void);
 err_t sched_init(struct kernel *kernel) must_check;
 err_t sched_start_cpus(struct kernel *kernel) must_check;
 void sched_cpu_entry(struct cpu *cpu) __attribute__((__noreturn__)); // secondary CPUs

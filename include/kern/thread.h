@@ -34,7 +34,7 @@ enum thread_class {
 };
 
 // Changed in one place only (sched/thread.c, thread_state_set), which checks the transition:
-// NEW → READY → RUNNING → {READY, PARKED, DEAD}; PARKED → READY; DEAD → REAPED.
+// NEW → READY → RUNNING → {READY, PARKED, DEAD}; PARKED → READY; DEAD → REAPED; NEW → REAPED (its creation failed).
 enum thread_state {
 	THREAD_NEW,
 	THREAD_READY,
@@ -76,27 +76,32 @@ struct thread {
 	void *arg;
 	uint32_t flags; // enum thread_flags
 
-	// sched: lock of the run queue the thread belongs to.
-	uint32_t state; // enum thread_state; written only by thread_state_set()
-	uint32_t klass; // enum thread_class, by the effective priority
-	uint32_t on_runq;
-	int32_t prio;      // effective: min(prio_base, inherited)
+	// sched: lock of the home's run queue. Words marked atomic are read without it.
+	uint32_t state;    // atomic, enum thread_state; written only by thread_state_set()
+	uint32_t klass;    // enum thread_class, by the effective priority
+	uint32_t on_runq;  // queued: ready and waiting in the queue of `home`
+	uint32_t on_cpu;   // atomic: its registers are on a CPU, or not yet saved
+	int32_t prio;      // atomic; effective: min(prio_base, prio_lent)
 	int32_t prio_base; // what was asked for
+	int32_t prio_lent; // by waiters of its mutexes; PRIO_COUNT: none
 	uint32_t klass_base;
-	struct cpu *home;           // whose run queue it belongs to
+	struct cpu *home;           // atomic; whose run queue it belongs to
 	struct list_node runq_link; // real time queues
 	struct rb_node runq_node;   // fair queue
-	uint64_t vruntime_ns;
-	uint64_t deadline_v; // virtual deadline of the fair class
-	uint64_t slice_left_ns;
-	uint64_t since_ns; // when the current state began
-	struct cpu_mask affinity;
+	uint64_t vruntime;   // fair: run time over weight, see core/sched/class_fair.c; the lag while it has no queue
+	uint64_t deadline_v; // fair: virtual deadline of the current request
+	uint32_t weight;     // fair: by the effective nice value
+	uint32_t weight_inverse;  // fair: 2^32 / weight, rounded up
+	uint32_t fair_joined;     // fair: counted in the queue's sums (ready or running)
+	uint32_t fair_lag;        // fair: vruntime holds a lag, because it has left its queue for another
+	uint64_t slice_left_ns;   // RR
+	uint64_t since_ns;        // when the current state began, or was last accounted
+	struct cpu_mask affinity; // words are atomic
 	struct thread_stats stats;
 
-	// Parking: one permit. permit is atomic.
-	uint32_t permit;
-	uint32_t park_timed_out;
-	struct timer *park_timer; // points into the parked stack while a timeout is armed
+	// Parking: one permit.
+	uint32_t permit;         // atomic
+	uint32_t park_timed_out; // atomic
 
 	// sync, under the PI lock of core/sync/sync_impl.h; all valid when zero.
 	struct mutex *blocked_on; // the mutex it waits for
@@ -113,13 +118,17 @@ struct thread {
 	struct held_lock held_locks[LOCKCHECK_DEPTH]; // own; others may look (lockcheck.h)
 #endif
 
-	// Lists.
-	struct list_node all_link; // sched: list of all threads
-	struct list_node join_link;
-	uint32_t joined; // somebody waits for or took the exit
+	// Life.
+	struct list_node all_link; // sched: list of all threads, by id
+	uint32_t join_state;       // atomic, enum thread_join (core/sched/join.c)
+	uint32_t joined;           // atomic: somebody waits for or took the exit
+	struct thread *joiner;     // valid while join_state is JOIN_WAITED
 	int64_t exit_value;
-	uint64_t call_token;     // hal_call this thread serves, 0: none
-	struct account *account; // whom its allocations charge; NULL: the kernel's
+	uint64_t call_token;      // hal_call this thread serves, 0: none; own
+	uint32_t call_asleep;     // the HAL was told that the call sleeps; own
+	uint32_t stack_low;       // own: deepest stack pointer seen at switches and interrupts, from the stack's base
+	struct account *account;  // whom its allocations charge; NULL: the kernel's
+	struct thread *dead_next; // sched: list of ended threads whose stack is to be given back
 
 	uint32_t stack_canary; // last: the stack above it grows down towards it
 };

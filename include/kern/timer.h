@@ -8,12 +8,11 @@
 #include "kern/rbtree.h"
 
 struct timer {
-	struct rb_node node; // queue lock of `cpu`
-	uint64_t deadline_ns;
-	void (*fn)(struct timer *); // interrupt context; may re-arm its own timer
-	struct cpu *cpu;            // whose queue; NULL: never armed
-	uint32_t state;             // idle, queued, running
-	uint32_t sequence;          // ties are fired in arming order
+	struct rb_node node;        // queue lock of `cpu`
+	uint64_t deadline_ns;       // likewise
+	void (*fn)(struct timer *); // interrupt context; may arm its own timer again, or free it
+	struct cpu *cpu;            // atomic; whose queue; NULL: never armed
+	uint32_t state;             // queue lock: idle, queued
 };
 
 void timer_setup(struct timer *timer, void (*fn)(struct timer *));
@@ -33,10 +32,10 @@ uint64_t clock_now_ns(void); // the HAL's monotonic clock
 void sleep_until_ns(uint64_t deadline_ns);
 void sleep_ns(uint64_t duration_ns);
 
-// Boot, per CPU; the irq upcall's share; next deadline of this CPU.
+// Boot, after sched_init(): empty queues on all CPUs.
 err_t timer_init(struct kernel *kernel) must_check;
-void timer_interrupt(void); // masked
 
+// Every invariant of the CPU's queue: VERIFY for the tree, -EUCLEAN for the count. Any context.
 err_t timer_check(const struct cpu *cpu) must_check;
 
 // Calls fn for each queued timer, CPU by CPU, in order of deadline. Thread context; fn may not sleep. `where` is the kernel text

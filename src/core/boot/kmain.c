@@ -42,9 +42,7 @@ static err_t kernel_make_cpus(struct kernel *kernel)
 		cpu->node = i * kernel->persona->node_count / kernel->cpu_count;
 		kernel->cpus[i] = cpu;
 	}
-	hal_self()->cpu = &kernel->cpus[0]->hal;
-	kernel->cpus[0]->running = current;
-	kernel->cpus[0]->idle = current;
+	thread_boot_init(kernel->cpus[0]);
 	hal_cpu_bind(&kernel->cpus[0]->hal);
 	return 0;
 }

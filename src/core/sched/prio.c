@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: MIT
+//
+// What decides who runs and where: priority and class, what waiters lend, affinity, isolation, the slice.
+#include "sched_impl.h"
+
+// The thread is neither ready nor running, or its queue has let go of it.
+void thread_prio_apply(struct thread *thread, enum thread_class klass, int32_t prio)
+{
+	thread->klass = klass;
+	atomic_store_u32_relaxed_nopoint((uint32_t *)&thread->prio, (uint32_t)prio);
+	if (klass == CLASS_FAIR)
+		fair_set_nice(thread, prio - PRIO_FAIR_DEFAULT);
+}
+
+// A lent real-time priority runs as FIFO: the owner of a mutex is to get on with it.
+static enum thread_class prio_class(const struct thread *thread, int32_t prio)
+{
+	if (prio == thread->prio_base)
+		return thread->klass_base;
+	return prio <= PRIO_RT_MIN ? CLASS_FIFO : CLASS_FAIR;
+}
+
+// Brings class and effective priority up to what is asked for and what is lent.
+static void prio_update_locked(struct runq *rq, struct thread *thread)
+{
+	int32_t prio = MIN(thread->prio_base, thread->prio_lent);
+	enum thread_class klass = prio_class(thread, prio);
+	bool queued = thread->on_runq != 0;
+	bool running = thread->state == THREAD_RUNNING;
+	uint64_t now_ns = clock_now_ns();
+
+	if (prio == thread->prio && klass == thread->klass)
+		return;
+	trace_emit(TRACE_SCHED_PRIO, thread->id, (uint64_t)(int64_t)prio);
+	if (queued)
+		runq_take_locked(rq, thread);
+	if (running)
+		runq_charge_locked(rq, now_ns);
+	if (queued || running)
+		class_of(thread)->leave(rq, thread);
+	thread_prio_apply(thread, klass, prio);
+	if (queued) {
+		runq_enqueue_locked(rq, thread, now_ns);
+	} else if (running) {
+		class_of(thread)->join(rq, thread);
+		atomic_store_u32_relaxed_nopoint((uint32_t *)&rq->running_prio, (uint32_t)prio);
+		runq_look_locked(rq);
+		runq_request(rq, REQUEST_PROGRAM);
+	}
+}
+
+err_t thread_set_prio(struct thread *thread, enum thread_class klass, int32_t rt_prio, int32_t nice)
+{
+	struct thread_params params = {.klass = klass, .rt_prio = rt_prio, .nice = nice};
+	err_t err = thread_params_check(&params);
+	if (err != 0)
+		return err;
+	bool was;
+	struct runq *rq = thread_lock(thread, &was);
+	thread->klass_base = klass;
+	thread->prio_base = klass == CLASS_FAIR ? PRIO_FAIR_DEFAULT + nice : rt_prio;
+	prio_update_locked(rq, thread);
+	spin_unlock_irqrestore(&rq->lock, was);
+	return 0;
+}
+
+void sched_inherit(struct thread *thread, int32_t prio)
+{
+	bool was;
+	struct runq *rq = thread_lock(thread, &was);
+	thread->prio_lent = prio;
+	prio_update_locked(rq, thread);
+	spin_unlock_irqrestore(&rq->lock, was);
+}
+
+// Whether the thread runs where it may not; if so, its CPU has been told.
+static bool thread_is_misplaced(struct thread *thread)
+{
+	bool was;
+	struct runq *rq = thread_lock(thread, &was);
+	bool misplaced = thread->state == THREAD_RUNNING && !balance_allows(thread, rq->cpu->hal.index);
+	if (misplaced)
+		runq_look_locked(rq);
+	spin_unlock_irqrestore(&rq->lock, was);
+	return misplaced;
+}
+
+static void thread_wait_placed(struct thread *thread)
+{
+	while (thread_is_misplaced(thread))
+		hal_cpu_relax();
+}
+
+err_t thread_set_affinity(struct thread *thread, const struct cpu_mask *mask)
+{
+	if (!balance_has_cpu(mask))
+		return ERR(EINVAL);
+	bool was;
+	struct runq *rq = thread_lock(thread, &was);
+	for (uint32_t i = 0; i < CPU_MASK_WORDS; i++)
+		atomic_store_u32_relaxed_nopoint(&thread->affinity.words[i], mask->words[i]);
+	bool move = thread->on_runq != 0 && !balance_allows(thread, rq->cpu->hal.index);
+	if (move)
+		runq_dequeue_locked(rq, thread);
+	spin_unlock_irqrestore(&rq->lock, was);
+	if (move)
+		balance_send(thread);
+	thread_wait_placed(thread);
+	return 0;
+}
+
+static struct thread *runq_take_misplaced(struct runq *rq)
+{
+	static const enum thread_class firsts[] = {CLASS_FIFO, CLASS_FAIR};
+	struct thread *found = NULL;
+	bool was = spin_lock_irqsave(&rq->lock);
+	for (uint32_t i = 0; i < array_count(firsts) && found == NULL; i++) {
+		const struct sched_class *klass = sched_classes[firsts[i]];
+		found = (rq->ready_mask >> klass->order & 1u) != 0 ? klass->first(rq) : NULL;
+		while (found != NULL && balance_allows(found, rq->cpu->hal.index))
+			found = klass->next(rq, found);
+	}
+	if (found != NULL)
+		runq_dequeue_locked(rq, found);
+	else
+		runq_look_locked(rq);
+	spin_unlock_irqrestore(&rq->lock, was);
+	return found;
+}
+
+static bool runq_runs_misplaced(struct runq *rq)
+{
+	bool was = spin_lock_irqsave(&rq->lock);
+	const struct thread *running = rq->cpu->running;
+	bool misplaced = running != rq->cpu->idle && !balance_allows(running, rq->cpu->hal.index);
+	spin_unlock_irqrestore(&rq->lock, was);
+	return misplaced;
+}
+
+// Every thread still has a CPU. Under the list's lock.
+static bool isolation_is_possible(struct sched_state *state)
+{
+	struct thread *thread;
+	list_for_each (thread, &state->threads, all_link) {
+		if ((thread->flags & THREAD_FLAG_IDLE) == 0 && !balance_has_cpu(&thread->affinity))
+			return false;
+	}
+	return true;
+}
+
+// On the CPU that is not isolated any more: its idle loop looks for work after any interrupt.
+static void cpu_look(void *arg)
+{
+	(void)arg;
+}
+
+err_t sched_isolate(uint32_t cpu, bool isolated)
+{
+	struct sched_state *state = sched_state();
+	if (cpu == 0 || cpu >= kernel_self()->cpu_count)
+		return ERR(EINVAL);
+	uint32_t bit = 1u << (cpu % 32);
+	uint32_t *word = &state->isolated[cpu / 32];
+	struct runq *rq = kernel_self()->cpus[cpu]->runq;
+	if (!isolated) {
+		(void)atomic_fetch_and_u32_acq_rel(word, ~bit);
+		return cpu_call(cpu, cpu_look, NULL);
+	}
+	err_t err = 0;
+	spin_lock(&state->threads_lock);
+	(void)atomic_fetch_or_u32_acq_rel(word, bit);
+	if (!isolation_is_possible(state)) {
+		(void)atomic_fetch_and_u32_acq_rel(word, ~bit);
+		err = ERR(EBUSY);
+	}
+	spin_unlock(&state->threads_lock);
+	if (err != 0)
+		return err;
+	for (struct thread *thread = runq_take_misplaced(rq); thread != NULL; thread = runq_take_misplaced(rq))
+		balance_send(thread);
+	while (runq_runs_misplaced(rq))
+		hal_cpu_relax();
+	return 0;
+}
+
+err_t sched_set_slice_ns(uint64_t slice_ns)
+{
+	if (slice_ns < SLICE_MIN_NS || slice_ns > SLICE_MAX_NS)
+		return ERR(EINVAL);
+	atomic_store_u32_relaxed(&sched_state()->slice_us, (uint32_t)(slice_ns / NS_PER_US));
+	return 0;
+}
+
+uint64_t sched_slice_ns(void)
+{
+	return atomic_load_u32_relaxed_nopoint(&sched_state()->slice_us) * NS_PER_US;
+}
