@@ -8,9 +8,15 @@
 	X(COUNTER_LOG_LINES, "log.lines", "lines logged")                                                              \
 	X(COUNTER_LOG_LIMITED, "log.limited", "lines held back by a rate limit")                                       \
 	X(COUNTER_LOCK_CONTENDED, "lock.contended", "spinlock acquisitions that had to wait")                          \
+	X(COUNTER_LOCK_SLEPT, "lock.slept", "contended spinlock acquisitions that waited in the HAL")                  \
 	X(COUNTER_MUTEX_BLOCKED, "mutex.blocked", "mutex acquisitions that slept")                                     \
+	X(COUNTER_MUTEX_HANDED, "mutex.handed", "mutexes handed over to a waiter that was passed too often")           \
+	X(COUNTER_MUTEX_LENT, "mutex.lent", "changes of an inherited priority")                                        \
+	X(COUNTER_RWLOCK_BLOCKED, "rwlock.blocked", "reader-writer lock acquisitions that slept")                      \
+	X(COUNTER_WAITQ_TIMEOUTS, "waitq.timeouts", "waits that ended by their deadline")                              \
 	X(COUNTER_RCU_GRACE_PERIODS, "rcu.grace_periods", "grace periods completed")                                   \
 	X(COUNTER_RCU_CALLBACKS, "rcu.callbacks", "RCU callbacks run")                                                 \
+	X(COUNTER_RCU_KICKS, "rcu.kicks", "interrupts sent to CPUs that held up a grace period")                       \
 	X(COUNTER_SCHED_SWITCHES, "sched.switches", "thread switches")                                                 \
 	X(COUNTER_SCHED_PREEMPTIONS, "sched.preemptions", "switches away from a thread that wanted to go on")          \
 	X(COUNTER_SCHED_WAKEUPS, "sched.wakeups", "threads made ready")                                                \

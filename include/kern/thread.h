@@ -49,9 +49,11 @@ enum thread_state {
 #define LOCKCHECK_DEPTH 24
 struct held_lock {
 	struct lock_class *lock; // NULL: free slot
+	const char *name;        // the lock's, for who looks while the lock may go
 	const char *where;       // "file:line" of the acquisition
-	uint32_t depth;          // > 1 only after a recursion that a test provoked
-	uint32_t mode;           // enum lock_mode
+	uint32_t rank;
+	uint32_t depth; // > 1 only after a recursion that a test provoked
+	uint32_t mode;  // enum lock_mode
 };
 
 struct thread_stats {
