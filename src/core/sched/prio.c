@@ -45,7 +45,8 @@ static void prio_update_locked(struct runq *rq, struct thread *thread)
 		class_of(thread)->join(rq, thread);
 		atomic_store_u32_relaxed_nopoint((uint32_t *)&rq->running_prio, (uint32_t)prio);
 		runq_look_locked(rq);
-		runq_request(rq, REQUEST_PROGRAM);
+		runq_set_slice_locked(rq, now_ns);
+		runq_rearm_locked(rq);
 	}
 }
 

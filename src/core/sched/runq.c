@@ -89,7 +89,8 @@ void runq_set_slice_locked(struct runq *rq, uint64_t now_ns)
 	rq->slice_end_ns = left_ns == TB_FOREVER ? TB_FOREVER : now_ns + left_ns;
 }
 
-static void runq_rearm(struct runq *rq)
+// The slice's end has come closer: the CPU must know.
+void runq_rearm_locked(struct runq *rq)
 {
 	if (rq->slice_end_ns == TB_FOREVER)
 		return;
@@ -116,11 +117,13 @@ void runq_enqueue_locked(struct runq *rq, struct thread *thread, uint64_t now_ns
 	runq_charge_locked(rq, now_ns);
 	class_of(thread)->join(rq, thread);
 	runq_put_locked(rq, thread, false);
-	if (runq_preempts(rq, thread)) {
+	bool preempts = runq_preempts(rq, thread);
+	if (preempts)
 		runq_request(rq, REQUEST_RESCHED);
-	} else if (rq->slice_end_ns == TB_FOREVER) {
+	if (rq->slice_end_ns == TB_FOREVER) {
 		runq_set_slice_locked(rq, now_ns);
-		runq_rearm(rq);
+		if (!preempts)
+			runq_rearm_locked(rq);
 	}
 }
 

@@ -234,6 +234,7 @@ void runq_enqueue_locked(struct runq *rq, struct thread *thread, uint64_t now_ns
 void runq_dequeue_locked(struct runq *rq, struct thread *thread); // a queued one, to go elsewhere
 void runq_look_locked(struct runq *rq);                           // has the running thread lost its right to run?
 void runq_set_slice_locked(struct runq *rq, uint64_t now_ns);
+void runq_rearm_locked(struct runq *rq);
 void runq_request(struct runq *rq, uint32_t request);
 void runq_tick(struct runq *rq, uint64_t now_ns);
 
