@@ -29,6 +29,8 @@ void hal_cpu_bind(struct hal_cpu *cpu)
 	cpu->host = cpu->index;
 	instance->cpus[cpu->index].hal = cpu;
 	hal_self()->cpu = cpu;
+	if (instance->engine->cpu_bound != NULL)
+		instance->engine->cpu_bound(instance, &instance->cpus[cpu->index]);
 }
 
 static void cpu_entry(void *arg)
@@ -112,7 +114,10 @@ void hal_timer_arm(uint64_t deadline_ns)
 
 void hal_boot_done(void)
 {
-	host_instance_booted(host_instance());
+	struct tb_instance *instance = host_instance();
+	host_instance_booted(instance);
+	if (instance->engine->booted != NULL)
+		instance->engine->booted(instance);
 }
 
 bool hal_call_take(struct hal_call *call)

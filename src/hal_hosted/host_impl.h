@@ -90,6 +90,7 @@ struct host_thread {
 	pid_t tid;                    // atomic; 0 when the thread has ended
 	uint32_t word;                // futex: an engine may sleep on it
 	void *engine;                 // for the engine that uses this thread
+	bool unblocked;               // threads engine: lets the doorbell through
 	struct host_thread *next_free;
 	struct host_fault fault;
 };
@@ -234,6 +235,9 @@ struct host_engine {
 	// K. The doors of include/hal, same names, same contexts.
 	tb_err (*cpu_start)(struct tb_instance *instance,
 			    struct host_cpu *cpu); // hal, idle, redirect done by host_door.c
+	void (*cpu_bound)(struct tb_instance *instance,
+			  struct host_cpu *cpu);      // CPU 0 has its header; NULL: no interest
+	void (*booted)(struct tb_instance *instance); // after host_instance_booted(); NULL: no interest
 	void (*cpu_idle)(struct tb_instance *instance);
 	void (*ipi)(struct tb_instance *instance, struct host_cpu *cpu);
 	void (*cpu_relax)(struct tb_instance *instance);

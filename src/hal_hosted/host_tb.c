@@ -165,7 +165,7 @@ static tb_err instance_build(struct tb_instance *instance)
 	if (err != 0)
 		return err;
 	host_config_boot_info(instance);
-	if (instance->config.input_fd >= 0)
+	if (instance->config.input_fd >= 0 && instance->engine->console_read == NULL)
 		err = host_input_open(&instance->console.input, instance->config.input_fd, input_fresh, instance);
 	return err;
 }
