@@ -97,6 +97,7 @@ err_t sched_start_cpus(struct kernel *kernel)
 
 void sched_cpu_entry(struct cpu *cpu)
 {
+	rcu_idle_exit();
 	sched_cpu_online(cpu);
 	sched_idle_loop();
 }

@@ -58,8 +58,7 @@ void sched_interrupt(uint32_t bits)
 	struct thread *self = current;
 	struct cpu *cpu = this_cpu();
 
-	if (self->hal.preempt_count == 0)
-		rcu_quiescent();
+	rcu_interrupt();
 	preempt_disable();
 	cpu->irq_depth++;
 	stack_note_depth(self);

@@ -23,6 +23,8 @@ void thread_exit(int64_t value)
 	ASSERT3(self->hal.preempt_count, ==, 0);
 	VERIFY(!hal_irq_masked());
 	VERIFY((self->flags & THREAD_FLAG_IDLE) == 0);
+	lockcheck_thread_end();
+	ASSERT(rb_is_empty(&self->pi_held));
 	stack_reap();
 	counter_inc(COUNTER_THREADS_EXITED);
 	trace_emit(TRACE_THREAD_EXIT, self->id, (uint64_t)value);
@@ -76,6 +78,7 @@ static err_t join_wait(struct thread *thread, uint64_t deadline_ns)
 
 err_t thread_join_until(struct thread *thread, int64_t *exit_value, uint64_t deadline_ns)
 {
+	might_sleep();
 	if (thread == current)
 		return ERR(EDEADLK);
 	if ((thread->flags & THREAD_FLAG_DETACHED) != 0 || atomic_xchg_u32_acq_rel(&thread->joined, 1) != 0)

@@ -59,9 +59,11 @@ err_t thread_set_prio(struct thread *thread, enum thread_class klass, int32_t rt
 	bool was;
 	struct runq *rq = thread_lock(thread, &was);
 	thread->klass_base = klass;
-	thread->prio_base = klass == CLASS_FAIR ? PRIO_FAIR_DEFAULT + nice : rt_prio;
+	int32_t prio = klass == CLASS_FAIR ? PRIO_FAIR_DEFAULT + nice : rt_prio;
+	atomic_store_u32_relaxed_nopoint((uint32_t *)&thread->prio_base, (uint32_t)prio);
 	prio_update_locked(rq, thread);
 	spin_unlock_irqrestore(&rq->lock, was);
+	mutex_prio_changed(thread); // where it waits, and whom it lends to
 	return 0;
 }
 
