@@ -38,6 +38,7 @@ enum lock_rank {
 	LOCK_RANK_RUNQ,
 	LOCK_RANK_CONSOLE,
 	LOCK_RANK_LOG,
+	LOCK_RANK_FAULT, // failure injection: allocators ask under any lock
 	LOCK_RANK_LAST
 };
 

@@ -30,16 +30,25 @@ struct account {
 	uint32_t used_frames;  // atomic
 	uint32_t peak_frames;  // atomic
 	uint32_t failed;       // atomic: refused charges
-	uint32_t refs;
+	uint32_t refs;         // atomic
 	struct list_node link; // list of all accounts, by creation
 };
 
-struct account *account_root(void); // the kernel's own
-err_t account_create(struct account *parent, const char *name, uint32_t limit_frames,
-		     struct account **out) must_check; // -ENOMEM
-void account_release(struct account *account);         // last reference: VERIFY that nothing is charged
-err_t account_charge(struct account *account, uint32_t frames) must_check; // -ENOMEM: over a limit; any context
-void account_uncharge(struct account *account, uint32_t frames);
+struct account *account_root(void); // the kernel's own; never goes
+
+// `parent` NULL: the kernel's; the new account holds a reference of it. `name` is copied, cut to 15 bytes. Thread context. Errors:
+// -ENOMEM.
+err_t account_create(struct account *parent, const char *name, uint32_t limit_frames, struct account **out) must_check;
+void account_ref(struct account *account); // one more holder; the caller holds a reference. Any context
+
+// Drops a reference. The last one ends the account: VERIFY that nothing is charged. Thread context.
+void account_release(struct account *account);
+
+// Charges the account and all above it, or none. Any context. Errors: -ENOMEM (over a limit, counted in `failed`).
+err_t account_charge(struct account *account, uint32_t frames) must_check;
+void account_uncharge(struct account *account, uint32_t frames); // VERIFY: no more than was charged. Any context
+
+// Calls fn for each, oldest first, under a spinlock: fn may neither sleep nor allocate. Any context but interrupts.
 void account_each(void (*fn)(const struct account *, void *), void *arg);
 
 // ---- frames --------------------------------------------------------------------------------------------------------------
@@ -53,12 +62,15 @@ void *frame_alloc(uint32_t order, uint32_t mem_flags, struct account *account) m
 // a bug: VERIFY names it.
 void frame_free(void *frames, uint32_t order);
 
-// A node preference; falls back to others by distance.
+// Prefers a node (< HAL_MAX_NODES), falls back to others by distance; past the running CPU's caches.
 void *frame_alloc_node(uint32_t node, uint32_t order, uint32_t mem_flags, struct account *account) must_check;
 
-// Puts `frames` aside so that later frame_alloc() calls naming the reservation cannot fail. -ENOMEM: not that many left.
+// Frames put aside, so that later frame_alloc_reserved() calls cannot fail; charged from the beginning. The reservation is its
+// owner's, who serialises calls for it. frame_reserve() fills it in; frame_unreserve() gives the rest back and leaves it empty; what
+// was taken is freed by frame_free(, 0). Thread context. Errors: -ENOMEM (not that many left, or over a limit).
 struct frame_reservation {
 	uint32_t left_frames;
+	uint32_t first; // index of the first frame
 	struct account *account;
 };
 err_t frame_reserve(struct frame_reservation *reservation, uint32_t frames, struct account *account) must_check;
@@ -66,25 +78,44 @@ void *frame_alloc_reserved(struct frame_reservation *reservation,
 			   uint32_t mem_flags); // one frame; NULL only when used up
 void frame_unreserve(struct frame_reservation *reservation);
 
-struct frame_info {
-	uint32_t total, free, cached, reserved, peak_used, largest_order;
-	uint32_t free_by_order[FRAME_ORDER_MAX];
-	uint32_t allocs, frees, failures; // wrap
-};
-void frame_get_info(struct frame_info *info);
-void frame_get_node_info(uint32_t node, struct frame_info *info);
-err_t frame_check(void)
-	must_check; // recounts everything; -EUCLEAN with a log line. Stops nothing: call it when quiet or expect retries
-void frame_drain_caches(void); // all per-CPU caches back to the nodes. Thread context
+// An aligned group of 2^order user frames kept for an equally aligned piece of somebody's address space (64 KiB; 2 MiB where
+// large), so that what lies side by side there lies side by side in RAM. frame_group_take() hands out its frame `index`, to be
+// freed by frame_free(, 0), after which it may be taken again; NULL when the account is at its limit, or when the frame went
+// to somebody else, because memory ran short: then take any frame by frame_alloc(0, MEM_USER). Untaken frames are not charged.
+// frame_group_release() ends the keeping; frames that are taken stay so. The owner does not take while it releases. Thread context.
+// Errors of keep: -EINVAL (order 0 or above 2 MiB), -ENOMEM (no such block is free).
+err_t frame_group_keep(uint32_t order, void **group) must_check;
+void *frame_group_take(void *group, uint32_t index, uint32_t mem_flags, struct account *account) must_check;
+void frame_group_release(void *group);
 
-// Boot: takes over all RAM of info that is not used, ends the boot arena. Per-CPU part when a CPU comes up.
+struct frame_info {
+	uint32_t total; // frames under management: all of RAM but boot's own and descriptors
+	uint32_t free;  // in the regions; those in per-CPU caches are `cached`
+	uint32_t cached;
+	uint32_t reserved;      // put aside by frame_reserve()
+	uint32_t grouped;       // of groups, not taken
+	uint32_t peak_used;     // most frames ever out of the regions (caches count), summed over regions
+	uint32_t largest_order; // of any free block
+	uint32_t free_by_order[FRAME_ORDER_MAX];
+	uint32_t allocs, frees; // blocks that left and came back to the regions; wrap
+	uint32_t failures;
+};
+void frame_get_info(struct frame_info *info);                     // thread context
+void frame_get_node_info(uint32_t node, struct frame_info *info); // without cached, reserved and failures
+
+// Recounts everything. Takes locks one after the other, so call it when nobody allocates. -EUCLEAN with a log line.
+err_t frame_check(void) must_check;
+void frame_drain_caches(void); // all per-CPU caches back to the regions. Thread context
+
+// Boot, STAGE_MEMORY, with all struct cpu made: describes all RAM of info that is not used, makes every CPU's caches, ends the boot
+// arena. Touches a fixed amount of memory, however much there is. Errors: -EINVAL (nodes overlap or have no room), -ENOMEM.
 struct hal_boot_info;
 err_t frame_init(struct kernel *kernel, const struct hal_boot_info *info) must_check;
 
 // ---- pressure ------------------------------------------------------------------------------------------------------------
 
-// Called when frames run short, by whoever needs them, in order of `order`; returns how many frames it gave back. May sleep, may
-// not allocate without MEM_ATOMIC.
+// Called when frames run short, by whoever needs them, in order of `order`, one at a time; returns how many frames it gave back. May
+// sleep; what it allocates itself finds no relief. Register and unregister in thread context; the callback stays its owner's.
 struct pressure_callback {
 	struct list_node link;
 	const char *name;
@@ -112,7 +143,8 @@ struct slab_params {
 // Errors: -EINVAL, -ENOMEM.
 err_t slab_cache_create(const struct slab_params *params, struct slab_cache **out) must_check;
 
-// All objects must have been freed: else the leaks are logged by call site and -EBUSY is returned (the cache stays).
+// All objects must have been freed: else the leaks are logged by call site and -EBUSY is returned (the cache stays). Nobody may
+// use the cache meanwhile. Thread context.
 err_t slab_cache_destroy(struct slab_cache *cache) must_check;
 
 // An object, constructed state if the cache has a constructor, otherwise unspecified unless MEM_ZERO. NULL: no memory. Thread context, not in
@@ -120,47 +152,63 @@ err_t slab_cache_destroy(struct slab_cache *cache) must_check;
 void *slab_alloc(struct slab_cache *cache, uint32_t mem_flags) must_check;
 void slab_free(struct slab_cache *cache, void *object);
 
-// Sizes of any kind: size classes to 8 KiB, frames above. 16-byte aligned (size ≥ 16). kfree(NULL) does nothing.
+// Sizes of any kind: size classes to 8 KiB, whole frames above; charged to the kernel's account. At least 8-byte aligned, 16-byte from
+// 16 bytes on, and powers of two to their size (at most a frame). Size 0 is a block of its own. Contexts as slab_alloc(). NULL: no
+// memory. kfree(NULL) does nothing; kfree() also takes what slab_alloc() and range_alloc() gave. What no caller may ever use
+// is more than kmalloc_usable() bytes.
 void *kmalloc(size_t size_bytes, uint32_t mem_flags) must_check;
-void *kmalloc_array(size_t count, size_t size_bytes, uint32_t mem_flags) must_check; // NULL on overflow too
-void *krealloc(void *memory, size_t size_bytes,
-	       uint32_t mem_flags) must_check; // the old block stays when NULL is returned
-void *kmalloc_aligned(size_t size_bytes, size_t align, uint32_t mem_flags) must_check;
+void *kmalloc_array(size_t count, size_t size_bytes, uint32_t mem_flags) must_check;   // NULL on overflow too
+void *kmalloc_aligned(size_t size_bytes, size_t align, uint32_t mem_flags) must_check; // align: power of two
 void kfree(void *memory);
 size_t kmalloc_usable(const void *memory);
+
+// The block with the old contents up to the smaller size, maybe moved. NULL: no memory, the old block stays. MEM_ZERO: bytes beyond
+// the old usable size are zero.
+void *krealloc(void *memory, size_t size_bytes, uint32_t mem_flags) must_check;
 
 struct slab_info {
 	const char *name;
 	uint32_t object_size_bytes, align, objects_live, objects_total, slabs, frames, magazine_rounds;
-	uint32_t allocs, frees; // wrap
+	uint32_t allocs, frees; // that reached depot or slab; pairs inside a magazine are not counted. Wrap
 };
-void slab_each(void (*fn)(const struct slab_info *, void *), void *arg);
-// Live objects by allocation site, most first; only with CONFIG_MEMDEBUG. `where` is a kernel text offset.
+void slab_each(void (*fn)(const struct slab_info *, void *),
+	       void *arg); // thread context; fn may not make or destroy caches
+
+// Live objects by allocation site, most first; only with CONFIG_MEMDEBUG, else none. `where` is an image offset (kern/image.h). Returns how
+// many of `capacity` ≥ 1 entries were filled; when there are more sites, the last entry sums up the others. Thread context.
 struct slab_leak {
 	const char *cache;
 	uintptr_t where;
 	uint32_t objects, bytes;
 };
-uint32_t slab_leaks(struct slab_leak *leaks, uint32_t capacity); // returns how many sites there are
+uint32_t slab_leaks(struct slab_leak *leaks, uint32_t capacity);
+
+// The invariants of all caches. Call it when nobody allocates. Thread context. -EUCLEAN with a log line.
 err_t slab_check(void) must_check;
-void slab_reap(void); // empties magazines and gives empty slabs back. Thread context
-err_t slab_init(struct kernel *kernel) must_check;
+
+// Empties this CPU's magazines and all depots and gives empty slabs back. Thread context. slab_shutdown(): those of all CPUs,
+// when nobody else allocates; allocating still works afterwards.
+void slab_reap(void);
+err_t slab_init(struct kernel *kernel) must_check; // after frame_init(). -ENOMEM
 void slab_shutdown(void);
 
 // ---- kernel ranges -------------------------------------------------------------------------------------------------------
 
-// Large blocks of any size in whole frames (first fit over buddy runs, so that 5 frames do not cost 8). Hosted and without
-// an MMU they are physically contiguous. Thread context. NULL: no memory.
+// Large blocks of any size in whole frames: what a power of two would waste goes back, so that 5 frames cost 5. Physically contiguous;
+// aligned to a frame, or to `align`, a power of two up to 2^(FRAME_ORDER_MAX-1) frames where more than that are not asked for. Thread
+// context, contexts of frame_alloc(). NULL: no memory.
 void *range_alloc(size_t size_bytes, uint32_t mem_flags, struct account *account) must_check;
-void range_free(void *memory);
+void *range_alloc_aligned(size_t size_bytes, size_t align, uint32_t mem_flags, struct account *account) must_check;
+void range_free(void *memory);                      // VERIFY: a range that is not free
+void range_shrink(void *memory, size_t size_bytes); // ≥ 1 byte stays; larger sizes change nothing
 size_t range_size_bytes(const void *memory);
 err_t range_init(struct kernel *kernel) must_check;
 err_t range_check(void) must_check;
 
 // ---- allocation failure on purpose ---------------------------------------------------------------------------------------
 
-// CONFIG_FAULTINJECT: each allocation's call stack (depth 4) is a site. In recording mode sites are counted; then one (site, hit)
-// at a time is made to fail. Tests drive it.
+// CONFIG_FAULTINJECT: each allocation's call stack (depth 4, by frame pointers) is a site. In recording mode sites are counted; then one
+// (site, hit) at a time is made to fail. Tests drive it. Without the option nothing fails and there are no sites.
 struct fault_plan {
 	uint32_t site; // hash of the call stack to fail; 0: none
 	uint32_t hit;  // which occurrence, from 1
@@ -169,6 +217,16 @@ struct fault_plan {
 void fault_set(const struct fault_plan *plan);
 uint32_t fault_sites(uint32_t *sites, uint32_t *hits, uint32_t capacity); // in order of first occurrence
 bool fault_fired(void);                                                   // whether the plan's failure has happened
-bool fault_should_fail(uint32_t mem_flags);                               // allocators ask
+
+// Allocators ask, once for each call from outside.
+#if CONFIG_FAULTINJECT
+bool fault_should_fail(uint32_t mem_flags);
+#else
+static inline bool fault_should_fail(uint32_t mem_flags)
+{
+	(void)mem_flags;
+	return false;
+}
+#endif
 
 #endif

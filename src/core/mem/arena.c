@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: MIT
+//
+// The boot arena: memory for what is made once and never given back, before the frame allocator takes over. RAM comes
+// zeroed, so nothing needs to be cleared, or even touched.
+#include "mem_impl.h"
+
+void *boot_alloc(struct kernel *kernel, size_t size_bytes, size_t align)
+{
+	VERIFY(IS_POWER_OF_2(align));
+	uint64_t start = ALIGN_UP(kernel->arena_next_bytes, align);
+	if (start > kernel->arena_limit_bytes || size_bytes > kernel->arena_limit_bytes - start)
+		return NULL;
+	kernel->arena_next_bytes = start + size_bytes;
+	return kernel->ram + (size_t)start;
+}
