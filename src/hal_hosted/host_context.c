@@ -122,6 +122,5 @@ host_uninstrumented void host_context_abandon(struct host_thread *to)
 // Far enough below the saved registers for the red zone of nothing: they are the last thing on that stack.
 void host_stack_call(void (*fn)(void *), void *arg)
 {
-	struct host_thread *driver = __atomic_load_n(&host_cpu(host_instance())->driver, __ATOMIC_RELAXED);
-	host_switch_call(fn, arg, (void *)((uintptr_t)driver->sp & ~(uintptr_t)15));
+	host_switch_call(fn, arg, (void *)((uintptr_t)host_driver(host_instance())->sp & ~(uintptr_t)15));
 }

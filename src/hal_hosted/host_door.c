@@ -27,7 +27,7 @@ void hal_cpu_bind(struct hal_cpu *cpu)
 {
 	struct tb_instance *instance = host_instance();
 	cpu->host = cpu->index;
-	instance->cpus[cpu->index].hal = cpu;
+	__atomic_store_n(&instance->cpus[cpu->index].hal, cpu, __ATOMIC_SEQ_CST);
 	hal_self()->cpu = cpu;
 	if (instance->engine->cpu_bound != NULL)
 		instance->engine->cpu_bound(instance, &instance->cpus[cpu->index]);
@@ -50,8 +50,8 @@ tb_err hal_cpu_start(struct hal_cpu *hal, struct hal_thread *idle)
 	host_context_redirect(idle, cpu_entry, hal);
 	hal->host = hal->index;
 	idle->cpu = hal;
-	cpu->hal = hal;
 	cpu->idle = idle;
+	__atomic_store_n(&cpu->hal, hal, __ATOMIC_SEQ_CST);
 	bool was = hal_irq_save();
 	tb_err err = instance->engine->cpu_start(instance, cpu);
 	if (err != 0)

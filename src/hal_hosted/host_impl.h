@@ -97,13 +97,15 @@ struct host_thread {
 
 // The calling POSIX thread's record, made on first use: H only. Also gives it the alternate stack for faults. NULL: no memory.
 struct host_thread *host_thread_self(void);
-struct host_thread *host_thread_current(void);      // the same without making one; also K and in signal handlers
+struct host_thread *host_thread_current(void); // the same without making one; also K and in signal handlers
+// A host thread of our own: small stack, every signal blocked but faults; `handle` NULL: detached. Returns 0 or an errno.
+int host_thread_start(pthread_t *handle, void *(*entry)(void *), void *arg);
 struct host_thread *host_thread_at(uint32_t index); // NULL: never used
 
 // ---- CPUs -----------------------------------------------------------------------------------------------------------
 
 struct host_cpu {
-	struct hal_cpu *hal;        // kernel's header; NULL until hal_cpu_bind() or hal_cpu_start()
+	struct hal_cpu *hal;        // atomic; kernel's header; NULL until hal_cpu_bind() or hal_cpu_start()
 	struct hal_thread *idle;    // the thread to enter when the CPU is parked
 	struct host_thread *driver; // atomic: who drives it, NULL while parked or off. The engine writes it
 	uint32_t index;
@@ -188,6 +190,12 @@ static inline struct host_cpu *host_cpu(struct tb_instance *instance)
 {
 	struct hal_cpu *cpu = hal_self()->cpu;
 	return &instance->cpus[cpu ? cpu->host : 0];
+}
+
+// The host thread that drives the running CPU. K, masked.
+static inline struct host_thread *host_driver(struct tb_instance *instance)
+{
+	return __atomic_load_n(&host_cpu(instance)->driver, __ATOMIC_RELAXED);
 }
 
 // Makes the state HALTED with this status, unless it is already; wakes tb_wait(). Any stack; async-signal-safe. True when it was us.

@@ -14,6 +14,7 @@
 #define THREADS_PER_CHUNK 64u
 #define CHUNKS_MAX 1024u
 #define ALTERNATE_STACK_SIZE 65536u
+#define OWN_STACK_SIZE (1u << 20)
 
 #if CONFIG_TSAN
 void *__tsan_get_current_fiber(void);
@@ -144,4 +145,34 @@ host_uninstrumented __attribute__((noinline)) struct host_thread *host_thread_cu
 {
 	__asm__ volatile("" : : : "memory");
 	return self;
+}
+
+static void signals_block(sigset_t *old)
+{
+	static const int kept[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT};
+	sigset_t all;
+	sigfillset(&all);
+	for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++)
+		sigdelset(&all, kept[i]);
+	pthread_sigmask(SIG_SETMASK, &all, old);
+}
+
+int host_thread_start(pthread_t *handle, void *(*entry)(void *), void *arg)
+{
+	pthread_attr_t attr;
+	pthread_t made;
+	sigset_t mask;
+	int error = pthread_attr_init(&attr);
+	if (error != 0)
+		return error;
+	pthread_attr_setstacksize(&attr, OWN_STACK_SIZE);
+	if (handle == NULL)
+		pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	signals_block(&mask);
+	error = pthread_create(&made, &attr, entry, arg);
+	if (error == 0 && handle != NULL)
+		*handle = made;
+	pthread_sigmask(SIG_SETMASK, &mask, NULL);
+	pthread_attr_destroy(&attr);
+	return error;
 }
