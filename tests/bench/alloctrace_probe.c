@@ -28,13 +28,14 @@ static void *keep(void *block)
 
 static int ops_mode(void)
 {
+	volatile size_t odd_alignment = 96; // volatile: compilers refuse a constant that is no power of two
 	void *blocks[6];
 	void *zero;
 
 	blocks[0] = keep(malloc(MARK));
 	blocks[1] = keep(calloc(1, MARK + 1));
 	blocks[2] = keep(aligned_alloc(256, 1024));
-	blocks[3] = keep(memalign(96, MARK + 3)); // rounded up to 128
+	blocks[3] = keep(memalign(odd_alignment, MARK + 3)); // rounded up to 128
 	if (posix_memalign(&blocks[4], 4096, MARK + 4) != 0 || posix_memalign(&blocks[5], 3, 1) != EINVAL)
 		return 1;
 	blocks[0] = keep(realloc(blocks[0], MARK * 4));

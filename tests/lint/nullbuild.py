@@ -46,7 +46,7 @@ def main():
     if shutil.which(triple + '-gcc') is None:
         sys.exit(f'nullbuild: {triple}-gcc is missing: ./tools/tbos setup')
     configure(args, args.folder)
-    run(['ninja', '-C', args.folder], 'build')
+    run(['ninja', '--quiet', '-C', args.folder], 'build')
     lint = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'symbols.py')
     print(run([sys.executable, '-B', lint, os.path.join(args.folder, 'src/tbos-kernel.o'), '--readelf', triple + '-readelf',
                '--helpers', args.arch], 'symbols'), end='')
