@@ -94,6 +94,8 @@ struct thread {
 	uint64_t deadline_v; // fair: virtual deadline of the current request
 	uint32_t weight;     // fair: by the effective nice value
 	uint32_t weight_inverse;  // fair: 2^32 / weight, rounded up
+	uint64_t request_v;       // fair: length of a request
+	uint32_t expelled;        // runs where its affinity no longer lets it; the next switch sends it away
 	uint32_t fair_joined;     // fair: counted in the queue's sums (ready or running)
 	uint32_t fair_lag;        // fair: vruntime holds a lag, because it has left its queue for another
 	uint64_t slice_left_ns;   // RR

@@ -183,9 +183,10 @@ void balance_send(struct thread *thread)
 // An idle CPU that could run `waiting`, which this queue makes wait; NULL.
 struct cpu *balance_find_helper(struct runq *rq, const struct thread *waiting)
 {
+	const struct sched_state *state = sched_state();
 	uint32_t any = 0;
 	for (uint32_t i = 0; i < CPU_MASK_WORDS; i++)
-		any |= mask_word(sched_state()->idle, i);
+		any |= mask_word(state->idle, i) & mask_word(waiting->affinity.words, i);
 	if (likely(any == 0) || atomic_load_u32_relaxed_nopoint(&rq->ready_count) == 0)
 		return NULL;
 	return balance_best_idle(waiting);

@@ -35,9 +35,11 @@ static uint64_t fair_virtual(const struct thread *thread, uint64_t ns)
 	return (MIN(ns, (uint64_t)UINT32_MAX) * thread->weight_inverse) >> (32 - FAIR_WEIGHT_SHIFT - FAIR_UNIT_SHIFT);
 }
 
-static int64_t fair_request(const struct thread *thread)
+// A request is one slice, as long as it is now.
+static uint64_t fair_request(struct thread *thread)
 {
-	return (int64_t)fair_virtual(thread, sched_slice_ns());
+	thread->request_v = fair_virtual(thread, sched_slice_ns());
+	return thread->request_v;
 }
 
 bool fair_before(const struct rb_node *a, const struct rb_node *b)
@@ -68,7 +70,7 @@ static void fair_join(struct runq *rq, struct thread *thread)
 {
 	struct fair_queue *queue = &rq->fair;
 	uint64_t now = fair_virtual_now(queue);
-	int64_t request = fair_request(thread);
+	int64_t request = (int64_t)fair_request(thread);
 	int64_t lead = thread->fair_lag ? -(int64_t)thread->vruntime : (int64_t)(thread->vruntime - now);
 
 	ASSERT3(thread->fair_joined, ==, 0);
@@ -104,9 +106,11 @@ void fair_detach(struct runq *rq, struct thread *thread)
 	thread->fair_lag = 1;
 }
 
-static void fair_put(struct runq *rq, struct thread *thread, bool at_head)
+// A new turn is a new request from here on: behind everybody who has asked before, and never further away than that.
+static void fair_put(struct runq *rq, struct thread *thread, enum put_how how)
 {
-	(void)at_head;
+	if (how == PUT_NEW_TURN)
+		thread->deadline_v = thread->vruntime + thread->request_v;
 	rb_insert(&rq->fair.tree, &thread->runq_node, fair_before);
 	rq->fair.count++;
 	rq->ready_mask |= 1u << ORDER_FAIR;
@@ -136,16 +140,9 @@ static void fair_charge(struct runq *rq, struct thread *thread, uint64_t ran_ns)
 	thread->vruntime += advance;
 	rq->fair.lead += (int64_t)(advance * thread->weight);
 	if ((int64_t)(thread->vruntime - thread->deadline_v) >= 0) {
-		thread->deadline_v = thread->vruntime + (uint64_t)fair_request(thread);
+		thread->deadline_v = thread->vruntime + fair_request(thread);
 		(void)fair_virtual_now(&rq->fair); // keeps `lead` small
 	}
-}
-
-// A new request from here on: behind everybody who has asked before, and never further away than that.
-static void fair_yield(struct runq *rq, struct thread *thread)
-{
-	(void)rq;
-	thread->deadline_v = thread->vruntime + (uint64_t)fair_request(thread);
 }
 
 static bool fair_beats(const struct thread *a, const struct thread *running)
@@ -171,7 +168,6 @@ const struct sched_class class_fair = {
 	.first = fair_first,
 	.next = fair_next,
 	.charge = fair_charge,
-	.yield = fair_yield,
 	.beats = fair_beats,
 	.slice = fair_slice,
 };

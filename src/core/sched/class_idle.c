@@ -17,9 +17,9 @@ static void idle_nothing(struct runq *rq, struct thread *thread)
 	(void)thread;
 }
 
-static void idle_put(struct runq *rq, struct thread *thread, bool at_head)
+static void idle_put(struct runq *rq, struct thread *thread, enum put_how how)
 {
-	(void)at_head;
+	(void)how;
 	ASSERT3(rq->cpu->idle, ==, thread);
 }
 
@@ -66,7 +66,6 @@ const struct sched_class class_idle = {
 	.first = idle_first,
 	.next = idle_next,
 	.charge = idle_charge,
-	.yield = idle_nothing,
 	.beats = idle_beats,
 	.slice = idle_slice,
 };

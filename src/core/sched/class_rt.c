@@ -23,11 +23,16 @@ static void rt_leave(struct runq *rq, struct thread *thread)
 	(void)thread;
 }
 
-static void rt_put(struct runq *rq, struct thread *thread, bool at_head)
+static void rt_put(struct runq *rq, struct thread *thread, enum put_how how)
 {
 	uint32_t level = (uint32_t)thread->prio;
 	ASSERT3(level, <, RT_LEVELS);
-	if (at_head)
+	// A preempted RR thread whose slice has ended has had its turn.
+	if (how == PUT_NEW_TURN || (how == PUT_HEAD && thread->klass == CLASS_RR && thread->slice_left_ns == 0)) {
+		thread->slice_left_ns = sched_slice_ns();
+		how = PUT_TAIL;
+	}
+	if (how == PUT_HEAD)
 		list_push_front(&rq->rt.levels[level], &thread->runq_link);
 	else
 		list_push_back(&rq->rt.levels[level], &thread->runq_link);
@@ -89,12 +94,6 @@ static void rr_charge(struct runq *rq, struct thread *thread, uint64_t ran_ns)
 	thread->slice_left_ns -= MIN(thread->slice_left_ns, ran_ns);
 }
 
-static void rt_yield(struct runq *rq, struct thread *thread)
-{
-	(void)rq;
-	thread->slice_left_ns = sched_slice_ns();
-}
-
 static bool rt_beats(const struct thread *a, const struct thread *running)
 {
 	if (a->prio != running->prio)
@@ -124,7 +123,6 @@ const struct sched_class class_fifo = {
 	.first = rt_first,
 	.next = rt_next,
 	.charge = fifo_charge,
-	.yield = rt_yield,
 	.beats = rt_beats,
 	.slice = fifo_slice,
 };
@@ -139,7 +137,6 @@ const struct sched_class class_rr = {
 	.first = rt_first,
 	.next = rt_next,
 	.charge = rr_charge,
-	.yield = rt_yield,
 	.beats = rt_beats,
 	.slice = rr_slice,
 };

@@ -26,7 +26,7 @@ static struct thread *switch_pick(struct runq *rq, struct thread *prev, enum swi
 	if (why >= SWITCH_PARK) {
 		if (unlikely(switch_lets_go(rq, prev, why)) || first == NULL)
 			return rq->cpu->idle;
-	} else if (unlikely(!balance_allows(prev, rq->cpu->hal.index))) {
+	} else if (unlikely(prev->expelled)) {
 		if (first == NULL)
 			return rq->cpu->idle;
 	} else {
@@ -61,18 +61,14 @@ static enum switch_fate switch_out(struct runq *rq, struct thread *prev, enum sw
 	thread_state_set(prev, THREAD_READY);
 	if (prev->klass == CLASS_IDLE)
 		return FATE_NONE;
-	if (unlikely(!balance_allows(prev, rq->cpu->hal.index))) {
+	if (unlikely(prev->expelled)) {
+		prev->expelled = 0;
 		class_of(prev)->leave(rq, prev);
 		return FATE_EXPELLED;
 	}
-	bool at_head = why == SWITCH_PREEMPT;
-	if (why == SWITCH_YIELD || (prev->klass == CLASS_RR && prev->slice_left_ns == 0)) {
-		class_of(prev)->yield(rq, prev);
-		at_head = false;
-	}
 	if (why == SWITCH_PREEMPT)
 		prev->stats.preemptions++;
-	runq_put_locked(rq, prev, at_head);
+	runq_put_locked(rq, prev, why == SWITCH_PREEMPT ? PUT_HEAD : PUT_NEW_TURN);
 	return FATE_WAITING;
 }
 

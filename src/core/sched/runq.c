@@ -57,10 +57,10 @@ void runq_take_locked(struct runq *rq, struct thread *thread)
 	runq_count(rq, UINT32_MAX);
 }
 
-void runq_put_locked(struct runq *rq, struct thread *thread, bool at_head)
+void runq_put_locked(struct runq *rq, struct thread *thread, enum put_how how)
 {
 	ASSERT3(thread->on_runq, ==, 0);
-	class_of(thread)->put(rq, thread, at_head);
+	class_of(thread)->put(rq, thread, how);
 	thread->on_runq = 1;
 	runq_count(rq, 1);
 }
@@ -116,7 +116,7 @@ void runq_enqueue_locked(struct runq *rq, struct thread *thread, uint64_t now_ns
 	ASSERT3(thread->home, ==, rq->cpu);
 	runq_charge_locked(rq, now_ns);
 	class_of(thread)->join(rq, thread);
-	runq_put_locked(rq, thread, false);
+	runq_put_locked(rq, thread, PUT_TAIL);
 	bool preempts = runq_preempts(rq, thread);
 	if (preempts)
 		runq_request(rq, REQUEST_RESCHED);
@@ -136,9 +136,9 @@ void runq_dequeue_locked(struct runq *rq, struct thread *thread)
 void runq_look_locked(struct runq *rq)
 {
 	const struct thread *first = runq_first_locked(rq);
-	const struct thread *running = rq->cpu->running;
-	bool stays = running == rq->cpu->idle || balance_allows(running, rq->cpu->hal.index);
-	if (!stays || (first != NULL && runq_beats(first, running)))
+	struct thread *running = rq->cpu->running;
+	running->expelled = running != rq->cpu->idle && !balance_allows(running, rq->cpu->hal.index);
+	if (running->expelled || (first != NULL && runq_beats(first, running)))
 		runq_request(rq, REQUEST_RESCHED);
 }
 

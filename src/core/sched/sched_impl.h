@@ -3,7 +3,7 @@
 // The scheduler: which thread runs where, and when it is somebody else's turn.
 //
 // 1 Files
-//   thread.c      states (changed here only), creation, the list of all threads     stack.c   stacks, canary, depth
+//   thread.c      creation, moves between states, the list of all threads     stack.c   stacks, canary, depth
 //   join.c        end of a thread, join, reaping            prio.c      priorities, classes, affinity, isolation
 //   runq.c        one queue per CPU: in, out, who goes first, when a slice ends     park.c  park, unpark, wake
 //   dispatch.c    the switch and what follows it            class_rt.c  FIFO and RR: bitmap of 100 levels
@@ -89,6 +89,13 @@ enum switch_fate {
 	FATE_DEAD
 };
 
+// Where a thread goes among its equals.
+enum put_how {
+	PUT_TAIL,    // has become ready
+	PUT_HEAD,    // was preempted
+	PUT_NEW_TURN // its turn has ended, by itself or by the slice: a new slice, behind the others
+};
+
 // runq.requests: what the next IPI is about.
 enum runq_request {
 	REQUEST_RESCHED = 1u << 0, // compare again
@@ -158,13 +165,12 @@ struct timer_cpu {
 struct sched_class {
 	const char *name;
 	enum sched_order order;
-	void (*join)(struct runq *rq, struct thread *thread);              // becomes ready or running on this queue
-	void (*leave)(struct runq *rq, struct thread *thread);             // is neither any more
-	void (*put)(struct runq *rq, struct thread *thread, bool at_head); // into the queue
-	void (*take)(struct runq *rq, struct thread *thread);              // out of it
+	void (*join)(struct runq *rq, struct thread *thread);                  // becomes ready or running on this queue
+	void (*leave)(struct runq *rq, struct thread *thread);                 // is neither any more
+	void (*put)(struct runq *rq, struct thread *thread, enum put_how how); // into the queue
+	void (*take)(struct runq *rq, struct thread *thread);                  // out of it
 	struct thread *(*first)(const struct runq *rq);
 	void (*charge)(struct runq *rq, struct thread *thread, uint64_t ran_ns);
-	void (*yield)(struct runq *rq, struct thread *thread);                  // about to be put at the end
 	bool (*beats)(const struct thread *a, const struct thread *running);    // same order: should `a` run instead?
 	uint64_t (*slice)(const struct runq *rq, const struct thread *running); // ns left, TB_FOREVER: no end
 	// Queued threads, best first; NULL after the last.
@@ -205,7 +211,15 @@ static inline const struct sched_class *class_of(const struct thread *thread)
 }
 
 // thread.c
-void thread_state_set(struct thread *thread, enum thread_state state);
+extern const uint8_t thread_moves[THREAD_REAPED + 1];
+
+// The only place where a state changes.
+static inline void thread_state_set(struct thread *thread, enum thread_state state)
+{
+	VERIFY((thread_moves[thread->state] >> state & 1u) != 0);
+	atomic_store_u32_relaxed_nopoint(&thread->state, state);
+}
+
 err_t thread_make_idle(struct cpu *cpu) must_check;
 err_t thread_params_check(const struct thread_params *params) must_check;
 err_t thread_list_add(struct thread *thread) must_check;
@@ -219,7 +233,15 @@ struct thread *stack_get(struct account *account) must_check; // zeroed header; 
 void stack_put(struct thread *thread); // any context; what the cache cannot hold waits for stack_reap()
 void stack_reap(void);                 // frees what waits on this CPU; thread context
 void stack_drain(struct runq *rq);     // and what the cache holds; thread context
-void stack_note_depth(struct thread *thread);
+
+// Where this is called from, as seen from the base.
+static inline void stack_note_depth(struct thread *thread)
+{
+	uint32_t low = (uint32_t)((uintptr_t)__builtin_frame_address(0) - (uintptr_t)thread);
+	if (low < thread->stack_low)
+		atomic_store_u32_relaxed_nopoint(&thread->stack_low, low);
+}
+
 void stack_check(const struct thread *thread);
 size_t stack_used_bytes(const struct thread *thread);
 
@@ -229,7 +251,7 @@ void runq_charge_locked(struct runq *rq, uint64_t now_ns);
 struct thread *runq_first_locked(const struct runq *rq);
 bool runq_beats(const struct thread *a, const struct thread *running);
 void runq_take_locked(struct runq *rq, struct thread *thread);
-void runq_put_locked(struct runq *rq, struct thread *thread, bool at_head);
+void runq_put_locked(struct runq *rq, struct thread *thread, enum put_how how);
 void runq_enqueue_locked(struct runq *rq, struct thread *thread, uint64_t now_ns);
 void runq_dequeue_locked(struct runq *rq, struct thread *thread); // a queued one, to go elsewhere
 void runq_look_locked(struct runq *rq);                           // has the running thread lost its right to run?

@@ -101,14 +101,6 @@ void stack_drain(struct runq *rq)
 	stack_free_list(dead);
 }
 
-// Where this is called from, as seen from the base.
-void stack_note_depth(struct thread *thread)
-{
-	uint32_t low = (uint32_t)((uintptr_t)__builtin_frame_address(0) - (uintptr_t)thread);
-	if (low < thread->stack_low)
-		atomic_store_u32_relaxed_nopoint(&thread->stack_low, low);
-}
-
 void stack_check(const struct thread *thread)
 {
 	VERIFY3(thread->magic, ==, THREAD_MAGIC);

@@ -1,22 +1,16 @@
 // SPDX-License-Identifier: MIT
 //
-// Threads: their states, which change in thread_state_set() and nowhere else; how one is made; the list of all.
+// Threads: which changes of state are legal (thread_state_set() makes them, and nobody else); how one is made; the list of all.
 #include "sched_impl.h"
 
 // Bit s of row r: a thread in state r may become s.
-static const uint8_t thread_moves[THREAD_REAPED + 1] = {
+const uint8_t thread_moves[THREAD_REAPED + 1] = {
 	[THREAD_NEW] = 1u << THREAD_READY | 1u << THREAD_REAPED,
 	[THREAD_READY] = 1u << THREAD_RUNNING,
 	[THREAD_RUNNING] = 1u << THREAD_READY | 1u << THREAD_PARKED | 1u << THREAD_DEAD,
 	[THREAD_PARKED] = 1u << THREAD_READY,
 	[THREAD_DEAD] = 1u << THREAD_REAPED,
 };
-
-void thread_state_set(struct thread *thread, enum thread_state state)
-{
-	VERIFY((thread_moves[thread->state] >> state & 1u) != 0);
-	atomic_store_u32_relaxed_nopoint(&thread->state, state);
-}
 
 static void thread_fill(struct thread *thread, const struct thread_params *params)
 {
