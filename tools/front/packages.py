@@ -105,11 +105,11 @@ def codename():
     return found.group(1) if found else ''
 
 
-def source_lists(folder):
+def source_lists(folder, apt_folder='/etc/apt', suite=None):
     """The distribution's own binary entries, rewritten to name sources; entries of other archives are left out."""
-    suite = codename()
+    suite = suite or codename()
     lines = []
-    for path in ['/etc/apt/sources.list', *sorted(glob.glob('/etc/apt/sources.list.d/*.list'))]:
+    for path in [os.path.join(apt_folder, 'sources.list'), *sorted(glob.glob(os.path.join(apt_folder, 'sources.list.d/*.list')))]:
         if os.path.exists(path):
             with open(path, encoding='utf-8') as file:
                 lines += re.findall(r'^deb\s+(?:\[[^]]*\]\s+)?\S+\s+' + suite + r'\S*\s.*$', file.read(), re.M)
@@ -117,7 +117,7 @@ def source_lists(folder):
         with open(os.path.join(folder, 'derived.list'), 'w', encoding='utf-8') as file:
             file.writelines(re.sub(r'^deb', 'deb-src', line) + '\n' for line in lines)
     count = len(lines)
-    for path in sorted(glob.glob('/etc/apt/sources.list.d/*.sources')):
+    for path in sorted(glob.glob(os.path.join(apt_folder, 'sources.list.d/*.sources'))):
         with open(path, encoding='utf-8') as file:
             stanzas = re.split(r'\n\s*\n', file.read())
         kept = [re.sub(r'^Types:.*$', 'Types: deb-src', stanza, flags=re.M) for stanza in stanzas

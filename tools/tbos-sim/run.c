@@ -83,14 +83,34 @@ static void run_body(tb_instance *instance, const struct sim_options *options, s
 		snprintf(result->error, sizeof result->error, "%s", tb_error(instance));
 }
 
-// "poweroff" ends the instance in the middle of a command: that is an end, not an error.
-static void run_settle(tb_instance *instance, struct sim_result *result)
+// The shutdown is part of the run, and of the hash. "poweroff" ends the instance in the middle of a command: that is an end,
+// whose status is the instance's, and not an error.
+static void run_settle(tb_instance *instance, const struct sim_options *options, struct sim_result *result)
 {
+	int32_t status = 0;
+	tb_err err = tb_shutdown(instance, &status);
+
 	if (result->err == -ESHUTDOWN) {
-		result->err = tb_wait(instance, &result->status);
-		if (result->err == 0)
-			result->error[0] = '\0';
+		result->err = 0;
+		result->error[0] = '\0';
+		result->status = status;
 	}
+	if (err != 0 && result->err == 0) {
+		result->err = err;
+		snprintf(result->error, sizeof result->error, "shutdown: %s", tb_error(instance));
+	}
+	result->have_stats = options->engine == TB_ENGINE_SIM && tb_sim_stats(instance, &result->stats) == 0;
+}
+
+static void run_instance(tb_instance *instance, const struct sim_options *options, struct sim_result *result)
+{
+	run_body(instance, options, result);
+	uint64_t start = now_ns();
+	run_settle(instance, options, result);
+	tb_err err = tb_destroy(instance);
+	if (err != 0 && result->err == 0)
+		result->err = err;
+	result->end_ns = now_ns() - start;
 }
 
 void run_once(const struct sim_options *options, uint32_t poison, bool silent, struct sim_result *result)
@@ -112,20 +132,7 @@ void run_once(const struct sim_options *options, uint32_t poison, bool silent, s
 	} else {
 		if (config.flags & TB_CONFIG_INTERACTIVE)
 			terminal_raw(STDIN_FILENO);
-		run_body(instance, options, result);
-		run_settle(instance, result);
-		uint64_t start = now_ns();
-		// Stats after the end, so that the shutdown is part of the hash.
-		tb_err err = tb_shutdown(instance);
-		if (err != 0 && result->err == 0) {
-			result->err = err;
-			snprintf(result->error, sizeof result->error, "shutdown: %s", tb_error(instance));
-		}
-		result->have_stats = options->engine == TB_ENGINE_SIM && tb_sim_stats(instance, &result->stats) == 0;
-		err = tb_destroy(instance);
-		if (err != 0 && result->err == 0)
-			result->err = err;
-		result->end_ns = now_ns() - start;
+		run_instance(instance, options, result);
 		terminal_restore();
 	}
 	result->console_bytes = console.bytes;
