@@ -214,21 +214,51 @@ tb_err tb_create(const struct tb_config *config, tb_instance **out)
 	return 0;
 }
 
-tb_err tb_destroy(tb_instance *instance)
+// Claims the instance for its end: from here on no call enters.
+static tb_err instance_claim(struct tb_instance *instance)
 {
 	if (__atomic_exchange_n(&instance->closing, 1, __ATOMIC_SEQ_CST) != 0)
 		return host_fail(instance, -EBUSY, "another thread destroys the instance");
-	if (__atomic_load_n(&instance->users, __ATOMIC_SEQ_CST) != 0) {
-		__atomic_store_n(&instance->closing, 0, __ATOMIC_SEQ_CST);
-		return host_fail(instance, -EBUSY, "other threads are inside a call");
-	}
+	if (__atomic_load_n(&instance->users, __ATOMIC_SEQ_CST) == 0)
+		return 0;
+	__atomic_store_n(&instance->closing, 0, __ATOMIC_SEQ_CST);
+	return host_fail(instance, -EBUSY, "other threads are inside a call");
+}
+
+// Brings a running instance down; what its end was, whoever brought it about.
+static tb_err instance_stop(struct tb_instance *instance)
+{
 	tb_err err = 0;
 	if (state_of(instance) == HOST_RUNNING)
 		err = instance->engine->stop(instance);
-	if (state_of(instance) == HOST_HALTED && instance->status < 0 && instance->status != -ETIME)
-		err = -EIO;
 	if (instance->panicked)
-		err = -EIO;
+		return host_fail(instance, -EIO, "the kernel panicked; the console tells why");
+	if (err == 0 && state_of(instance) == HOST_HALTED && instance->status < 0)
+		err = host_fail(instance, instance->status, "ended by error %d (%s)", -instance->status,
+				strerror(-instance->status));
+	return err;
+}
+
+tb_err tb_shutdown(tb_instance *instance, int32_t *status)
+{
+	if (state_of(instance) == HOST_NEW)
+		return host_fail(instance, -ENOTCONN, "the instance is not booted");
+	tb_err err = instance_claim(instance);
+	if (err != 0)
+		return err;
+	err = instance_stop(instance);
+	if (status != NULL)
+		*status = instance->status;
+	__atomic_store_n(&instance->closing, 0, __ATOMIC_SEQ_CST);
+	return err;
+}
+
+tb_err tb_destroy(tb_instance *instance)
+{
+	tb_err err = instance_claim(instance);
+	if (err != 0)
+		return err;
+	err = instance_stop(instance);
 	instance_undo(instance);
 	return err;
 }
