@@ -66,7 +66,7 @@ void ring_publish(struct ring *ring, uint32_t index, const void *record)
 	uintptr_t *slot = ring_slot(ring, index);
 	const uintptr_t *words = record;
 
-	ASSERT3((uint32_t)slot[0], ==, state_busy(index));
+	ASSERT3((uint32_t)atomic_load_word_relaxed_nopoint(&slot[0]), ==, state_busy(index));
 	for (uint32_t i = 0; i < ring->record_words; i++)
 		atomic_store_word_release_nopoint(&slot[i + 1], words[i]);
 	atomic_store_word_release_nopoint(&slot[0], state_whole(index));

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: MIT
+//
+// The log of the running instance: others may write to it meanwhile, so that each body looks for its own lines.
+#include "kern/log.h"
+
+#include "../../../src/core/base/base_impl.h"
+#include "kern/counter.h"
+#include "kern/fmt.h"
+#include "kern/sched.h"
+#include "kern/string.h"
+#include "kern/test.h"
+
+// How many lines in the ring contain the text; the last one in *found.
+static uint32_t log_search(const char *text, struct log_record *found)
+{
+	struct ring_cursor cursor;
+	struct log_record record;
+	uint32_t count = 0;
+
+	log_cursor_init(&cursor);
+	while (log_cursor_next(&cursor, &record)) {
+		if (strstr(record.text, text) == NULL)
+			continue;
+		*found = record;
+		count++;
+	}
+	return count;
+}
+
+TEST(log, line_is_kept_with_its_circumstances)
+{
+	struct log_record record;
+	uint64_t before_ns = clock_now_ns();
+
+	log_warn("logtest: number %d of %s", 42, "many");
+	REQUIRE(log_search("logtest: number", &record) == 1);
+	CHECK(str_equal(record.text, "logtest: number 42 of many"));
+	CHECK_EQ(record.length, strlen(record.text));
+	CHECK_EQ(record.level, LOG_WARN);
+	CHECK_EQ(record.thread, current->id);
+	CHECK(record.cpu < kernel_self()->cpu_count);
+	CHECK(record.ts_ns >= before_ns);
+	CHECK(record.ts_ns <= clock_now_ns());
+}
+
+TEST(log, levels_decide_what_is_kept)
+{
+	enum log_level level = log_ring_level();
+	struct log_record record;
+
+	log_set_ring_level(LOG_NOTICE);
+	log_notice("logtest: urgent enough");
+	log_info("logtest: not urgent");
+	CHECK_EQ(log_search("logtest: urgent enough", &record), 1);
+	CHECK_EQ(log_search("logtest: not urgent", &record), 0);
+	log_set_ring_level(LOG_DEBUG);
+	log_debug("logtest: now kept");
+	CHECK_EQ(log_search("logtest: now kept", &record), 1);
+	log_set_ring_level(level);
+	CHECK_EQ(log_ring_level(), level);
+}
+
+TEST(log, long_line_is_cut)
+{
+	struct log_record record;
+
+	log_err("logtest: long %0400d", 1);
+	REQUIRE(log_search("logtest: long", &record) == 1);
+	CHECK_EQ(record.length, LOG_TEXT_SIZE - 1);
+	CHECK_EQ(strlen(record.text), LOG_TEXT_SIZE - 1);
+}
+
+TEST(log, clear_forgets)
+{
+	struct log_record record;
+
+	log_warn("logtest: before clear");
+	CHECK_EQ(log_search("logtest: before clear", &record), 1);
+	log_clear();
+	CHECK_EQ(log_search("logtest: before clear", &record), 0);
+	log_warn("logtest: after clear");
+	CHECK_EQ(log_search("logtest: after clear", &record), 1);
+}
+
+TEST(log, line_is_formatted)
+{
+	struct log_record record = {.ts_ns = 12345678901ull, .length = 4, .text = "text"};
+	char line[LOG_LINE_SIZE];
+
+	CHECK_EQ(log_format(&record, line, sizeof line), 19);
+	CHECK(str_equal(line, "[   12.345678] text"));
+	CHECK_EQ(log_format(&record, line, 8), 7);
+	CHECK(str_equal(line, "[   12."));
+	CHECK(str_equal(log_level_name(LOG_EMERG), "emerg"));
+	CHECK(str_equal(log_level_name(LOG_DEBUG), "debug"));
+	CHECK(str_equal(log_level_name((enum log_level)8), "?"));
+}
+
+// One call site: eight lines get through in a window, and their number is what the ring holds.
+TEST(log, site_is_limited)
+{
+	uint64_t limited = counter_read(COUNTER_LOG_LIMITED);
+	struct log_record record;
+	uint64_t window = clock_now_ns() >> 32;
+
+	for (uint32_t i = 0; i < 3 * LOG_LIMIT_BURST; i++)
+		log_warn_limited("logtest: again %u", i);
+	log_warn_limited("logtest: another site");
+	if (clock_now_ns() >> 32 == window) {
+		CHECK_EQ(log_search("logtest: again", &record), LOG_LIMIT_BURST);
+		CHECK(str_equal(record.text, "logtest: again 7"));
+		CHECK(counter_read(COUNTER_LOG_LIMITED) >= limited + 2 * LOG_LIMIT_BURST);
+	}
+	CHECK_EQ(log_search("logtest: another site", &record), 1);
+}
+
+TEST(log, limit_counts_per_site_and_window)
+{
+	struct log_site sites[LOG_SITES] = {0};
+	uint32_t held_back = 99;
+
+	for (uint32_t i = 0; i < LOG_LIMIT_BURST; i++) {
+		CHECK(log_limit_admit(sites, 11, 5, &held_back));
+		CHECK_EQ(held_back, 0);
+	}
+	for (uint32_t i = 0; i < 5; i++)
+		CHECK(!log_limit_admit(sites, 11, UINT32_MAX, &held_back));
+	CHECK(log_limit_admit(sites, 13, 5, &held_back));
+	CHECK(log_limit_admit(sites, 11, 1ull << 32, &held_back));
+	CHECK_EQ(held_back, 5);
+	CHECK(log_limit_admit(sites, 11, 1ull << 32, &held_back));
+	CHECK_EQ(held_back, 0);
+	CHECK(log_limit_admit(sites, 11, 3ull << 32, &held_back));
+	CHECK_EQ(held_back, 0);
+}
+
+// 64 entries for 200 sites: everybody finds one, and no site is refused its first line by more than its neighbours' use.
+TEST(log, limit_survives_a_full_table)
+{
+	struct log_site sites[LOG_SITES] = {0};
+	uint32_t held_back, refused = 0;
+
+	for (uint32_t key = 1; key < 400; key += 2)
+		refused += !log_limit_admit(sites, key * 977 | 1, 0, &held_back);
+	CHECK(refused < 100);
+	for (uint32_t i = 0; i < 70000; i++)
+		(void)log_limit_admit(sites, 977 | 1, 0, &held_back);
+	CHECK(!log_limit_admit(sites, 977 | 1, 0, &held_back));
+	CHECK(log_limit_admit(sites, 977 | 1, 1ull << 32, &held_back));
+	CHECK_EQ(held_back, 0xffff - LOG_LIMIT_BURST);
+}
+
+static void chatter_main(void *arg)
+{
+	(void)arg;
+	for (uint32_t i = 0; i < 8; i++) {
+		log_info("logtest: chatter %u.%u", current->id, i);
+		thread_yield();
+	}
+}
+
+TEST_CPUS(log, lines_of_many_threads_stay_whole, 4)
+{
+	enum log_level level = log_ring_level();
+	struct thread *threads[4];
+	struct log_record record;
+	uint32_t started = 0;
+
+	log_set_ring_level(LOG_INFO);
+	uint32_t lost = log_lost();
+	while (started < array_count(threads) && thread_start(NULL, chatter_main, NULL, &threads[started]) == 0)
+		started++;
+	for (uint32_t i = 0; i < started; i++) {
+		uint32_t id = threads[i]->id;
+		CHECK_EQ(thread_join(threads[i], NULL), 0);
+		char text[40];
+		ksnprintf(text, sizeof text, "logtest: chatter %u.", id);
+		CHECK_EQ(log_search(text, &record), 8);
+		CHECK_EQ(record.thread, id);
+	}
+	CHECK_EQ(log_lost(), lost);
+	log_set_ring_level(level);
+}
