@@ -208,6 +208,8 @@ void sim_trace_event(struct tb_instance *instance, const struct hal_trace_event 
 void sim_console_wrote(struct tb_instance *instance, const char *bytes, size_t size_bytes)
 {
 	struct sim_instance *own = sim_instance(instance);
+	if (instance->panicked != 0)
+		return;
 	sim_hash_head(&own->sim->hash, SIM_HASH_OUTPUT, own->index, size_bytes);
 	sim_hash_bytes(&own->sim->hash, bytes, size_bytes);
 }
@@ -221,7 +223,7 @@ uint32_t sim_console_columns(struct tb_instance *instance)
 void sim_halt(struct tb_instance *instance)
 {
 	struct tb_sim *sim = sim_of(instance);
-	sim_instance_off(sim_instance(instance));
+	sim_instance_halted(sim_instance(instance));
 	host_context_abandon(sim->driver);
 }
 
@@ -233,4 +235,12 @@ void sim_instance_off(struct sim_instance *instance)
 	if (sim->running != NULL && sim->running->instance == instance)
 		sim->running = NULL;
 	sim_attend(sim, SIM_ATTEND_CALLERS);
+}
+
+void sim_instance_halted(struct sim_instance *instance)
+{
+	struct sim_hash *hash = &instance->sim->hash;
+	sim_hash_head(hash, SIM_HASH_HALT, instance->index, instance->host->panicked);
+	sim_hash_word(hash, (uint32_t)instance->host->status);
+	sim_instance_off(instance);
 }

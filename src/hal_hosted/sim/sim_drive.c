@@ -26,21 +26,25 @@ static void instances_halt(struct tb_sim *sim)
 	}
 }
 
-static void attention_serve(struct tb_sim *sim)
+// Who is finished leaves before anything else enters: in a replay that next thing may be what this very host thread does
+// next. What is not served now is asked for again.
+static void attention_serve(struct tb_sim *sim, const struct sim_caller *caller)
 {
 	uint32_t what = __atomic_exchange_n(&sim->attention, 0, __ATOMIC_ACQUIRE);
 	if ((what & SIM_ATTEND_RECORD) != 0)
 		sim_record_flush(sim);
-	if ((what & SIM_ATTEND_REPLAY) != 0)
-		sim_replay_inputs(sim);
 	if ((what & SIM_ATTEND_POLL) != 0)
 		sim_console_poll(sim);
 	if ((what & SIM_ATTEND_CALLERS) != 0)
 		sim_callers_enter(sim);
-	// Asked for again if they still hold after any of the above.
-	if (what == SIM_ATTEND_IDLE)
+	sim_callers_settle(sim);
+	if (caller->finished)
+		return;
+	if (sim->log_due_ns <= sim->now_ns)
+		sim_replay_input(sim);
+	else if (what == SIM_ATTEND_IDLE)
 		sim_console_idle(sim);
-	if (what == SIM_ATTEND_STUCK)
+	else if (what == SIM_ATTEND_STUCK)
 		stuck(sim);
 	if (sim->stop.cause != SIM_STOP_NOT)
 		instances_halt(sim);
@@ -55,14 +59,20 @@ static void driver_set(struct tb_sim *sim, struct host_thread *driver)
 			__atomic_store_n(&instance->host->cpus[i].driver, driver, __ATOMIC_RELEASE);
 }
 
+// Nobody runs yet, or who did has halted. Like any point it costs once, however often the host is asked in between.
+static bool first_choose(struct tb_sim *sim)
+{
+	if (!sim->choosing)
+		sim->now_ns += sim_cost_draw(&sim->costs, SIM_KIND_HOST);
+	sim->running = sim_choose(sim, SIM_KIND_HOST);
+	sim->choosing = sim->running == NULL;
+	return !sim->choosing;
+}
+
 // Goes on where the world was left, or with a first choice. Comes back when a point needs the host.
 static void kernel_enter(struct tb_sim *sim, struct host_thread *self)
 {
-	if (sim->running == NULL) {
-		sim->now_ns += sim_cost_draw(&sim->costs, SIM_KIND_HOST);
-		sim->running = sim_choose(sim, SIM_KIND_HOST);
-	}
-	if (sim->running == NULL)
+	if (sim->running == NULL && !first_choose(sim))
 		return;
 	self->instance = sim->running->instance->host;
 	self->cpu = sim->running->index;
@@ -73,7 +83,7 @@ static void kernel_enter(struct tb_sim *sim, struct host_thread *self)
 static void drive(struct tb_sim *sim, struct host_thread *self, const struct sim_caller *caller)
 {
 	for (;;) {
-		attention_serve(sim);
+		attention_serve(sim, caller);
 		if (caller->finished)
 			break;
 		driver_set(sim, self);

@@ -179,7 +179,7 @@ static tb_err sim_module_opened(struct tb_instance *host, const char *name, stru
 static void sim_faulted(struct tb_instance *instance, struct host_thread *thread)
 {
 	(void)thread;
-	sim_instance_off(sim_instance(instance));
+	sim_instance_halted(sim_instance(instance));
 }
 
 const struct host_engine host_engine_sim = {

@@ -37,6 +37,8 @@ void sim_halt(struct tb_instance *instance) __attribute__((noreturn));
 
 // No CPU of the instance runs again. K or H.
 void sim_instance_off(struct sim_instance *instance);
+// The same, because the kernel has halted itself.
+void sim_instance_halted(struct sim_instance *instance);
 
 // sim_world.c, H
 struct sim_options {

@@ -12,7 +12,8 @@
 //     interrupt  a CPU of the world     causes delivered
 //     call       a instance, b kind     a host call entered: time; a command line follows as `output` does
 //     module     a instance             size, four words of SHA-256, name packed
-//     instance   a instance, b CPUs     created: memory, flags
+//     instance   a instance, b CPUs     created: memory, flags, the world's seed
+//     halt       a instance, b panicked halted: status; console output after a panic is not hashed (it shows addresses)
 //
 // The 64-bit rolling mix beside it is for cheap comparison while running (decision log, replay): every word enters it too.
 #ifndef SIM_HASH_H
@@ -30,7 +31,8 @@ enum sim_hash_tag {
 	SIM_HASH_IRQ = 4 << 4,
 	SIM_HASH_CALL = 5 << 4,
 	SIM_HASH_MODULE = 6 << 4,
-	SIM_HASH_INSTANCE = 7 << 4
+	SIM_HASH_INSTANCE = 7 << 4,
+	SIM_HASH_HALT = 8 << 4
 };
 
 struct sim_hash {

@@ -202,6 +202,7 @@ struct tb_sim {
 	pthread_cond_t changed;
 	struct sim_caller *callers;
 	bool driven;
+	bool choosing; // a decision of kind SIM_KIND_HOST is under way
 	struct host_thread *driver;
 	struct sim_stop stop;
 	uint64_t seed;
@@ -295,8 +296,8 @@ tb_err sim_replay_destroy(struct tb_sim *sim, char *reason, size_t size_bytes);
 uint32_t sim_replay_pick(struct tb_sim *sim, uint32_t kind);
 // Compares the rolling mix after the decision; false after stopping the world. K.
 bool sim_replay_check(struct tb_sim *sim);
-// Lets in what the log says is due.
-void sim_replay_inputs(struct tb_sim *sim);
+// Lets in the one thing that the log has next, which is due.
+void sim_replay_input(struct tb_sim *sim);
 // Whether the log has this instance created, this module opened, now. A module that differs stops the world.
 bool sim_replay_instance(struct tb_sim *sim, const struct sim_log_instance *made, char *reason, size_t size_bytes);
 bool sim_replay_module(struct tb_sim *sim, const struct sim_log_module *module);

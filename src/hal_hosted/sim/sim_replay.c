@@ -173,20 +173,15 @@ static bool input_replay(struct tb_sim *sim)
 	return true;
 }
 
-// An input that should have entered earlier belongs to another run.
-void sim_replay_inputs(struct tb_sim *sim)
+// One at a time: the host thread whose request it was goes first. An input that should have entered earlier belongs to
+// another run.
+void sim_replay_input(struct tb_sim *sim)
 {
-	struct sim_replay *replay = sim->replay;
-	bool used = true;
-	while (used && sim->log_due_ns <= sim->now_ns) {
-		if (sim->log_due_ns < sim->now_ns) {
-			sim_stop(sim, SIM_STOP_LOG_TIME, sim->log_due_ns, replay->record.tag);
-			return;
-		}
-		used = replay->record.tag == SIM_LOG_INPUT ? input_replay(sim) : caller_replay(sim);
-		if (used)
-			record_load(sim);
-	}
+	const struct sim_log_record *record = &sim->replay->record;
+	if (sim->log_due_ns < sim->now_ns)
+		sim_stop(sim, SIM_STOP_LOG_TIME, sim->log_due_ns, record->tag);
+	else if (record->tag == SIM_LOG_INPUT ? input_replay(sim) : caller_replay(sim))
+		record_load(sim);
 }
 
 bool sim_replay_instance(struct tb_sim *sim, const struct sim_log_instance *made, char *reason, size_t size_bytes)
