@@ -47,7 +47,7 @@ ROW(sync, STAGE_BASE, init_sync, NULL, NULL);
 ROW(frames, STAGE_MEMORY, frame_init, NULL, frame_check);
 ROW(slab, STAGE_MEMORY, init_slab, slab_shutdown, slab_check);
 ROW(ranges, STAGE_MEMORY, init_ranges, NULL, range_check);
-ROW(sched, STAGE_SCHED, init_sched, NULL, sched_check);
+ROW(sched, STAGE_SCHED, init_sched, sched_stop, sched_check);
 ROW(timers, STAGE_SCHED, init_timers, NULL, NULL);
 ROW(cpus, STAGE_CPUS, init_cpus, NULL, NULL);
 ROW(rcu, STAGE_SERVICES, init_rcu, rcu_stop, rcu_check);
