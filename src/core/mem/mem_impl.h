@@ -7,7 +7,6 @@
 // by frame_bitmap.c behind the same frame_*() calls.
 //
 // Files
-//   arena.c        boot_alloc(): bumping, before the frames are taken over
 //   node.c         frame_init(), regions of RAM, order of preference, figures
 //   frame.c        the buddy system of one region
 //   frame_cpu.c    per-CPU caches of single frames and kernel stacks

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// The boot arena: memory for what is made once and never given back, before the frame allocator takes over. RAM comes
-// zeroed, so nothing needs to be cleared, or even touched.
-#include "mem_impl.h"
+// The boot arena: memory for what is made once and never given back, before the frame allocator takes over. It belongs to base
+// because the log and the trace rings live in it. RAM comes zeroed, so nothing needs to be cleared, or even touched.
+#include "kern/assert.h"
+#include "kern/kernel.h"
+#include "kern/math.h"
 
 void *boot_alloc(struct kernel *kernel, size_t size_bytes, size_t align)
 {
