@@ -50,16 +50,37 @@ static void *block_take(struct replay_worker *w, const struct alloctrace_record 
 	return w->ops->alloc(w->context, record->size_bytes, record->op == ALLOCTRACE_ZALLOC);
 }
 
-// Blocks of 8 bytes and more are aligned for words, 16 and more for anything; an aligned one for what it asked.
-static bool block_fit(const struct alloctrace_record *record, const void *block)
+// Blocks of 8 bytes and more are aligned for words, of 16 and more for anything, and at least as was asked.
+static bool block_aligned(const struct alloctrace_record *record, const void *block)
 {
-	uintptr_t align = record->size_bytes >= 16 ? 16 : record->size_bytes >= 8 ? 8 : 1;
+	uintptr_t natural = record->size_bytes >= 16 ? 16 : record->size_bytes >= 8 ? 8 : 1;
+	uintptr_t asked = (uintptr_t)1 << record->align_log2;
 
-	if (record->align_log2 != 0)
-		align = (uintptr_t)1 << record->align_log2;
-	if (((uintptr_t)block & (align - 1)) != 0)
-		return false;
-	return record->op != ALLOCTRACE_ZALLOC || pattern_zero_check(block, record->size_bytes);
+	return ((uintptr_t)block & (natural - 1)) == 0 && ((uintptr_t)block & (asked - 1)) == 0;
+}
+
+static void event_wrong(struct replay_worker *w, struct event *event)
+{
+	event->outcome = OUTCOME_WRONG;
+	wrong_note(w, event->number);
+}
+
+// The slot holds a block; what a right one looks like is known when contents are checked.
+static void block_begin(struct replay_worker *w, struct replay_slot *slot, struct event *event)
+{
+	const struct alloctrace_record *record = event->record;
+
+	if (!block_aligned(record, slot->block)) {
+		// Words cannot be written there: it goes back at once.
+		event_wrong(w, event);
+		w->ops->release(w->context, slot->block, slot->size_bytes);
+		w->result.live_bytes -= slot->size_bytes;
+		slot->block = NULL;
+		return;
+	}
+	if (record->op == ALLOCTRACE_ZALLOC && !pattern_zero_check(slot->block, slot->size_bytes))
+		event_wrong(w, event);
+	pattern_fill(slot->block, 0, slot->size_bytes, slot_key(w, slot));
 }
 
 static void event_alloc(struct replay_worker *w, struct replay_slot *slot, struct event *event)
@@ -75,15 +96,10 @@ static void event_alloc(struct replay_worker *w, struct replay_slot *slot, struc
 	slot->size_bytes = record->size_bytes;
 	slot->birth = event->number;
 	live_add(w, record->size_bytes);
-	if (!w->check) {
+	if (w->check)
+		block_begin(w, slot, event);
+	else
 		*(volatile uint8_t *)slot->block = 1;
-		return;
-	}
-	if (!block_fit(record, slot->block)) {
-		event->outcome = OUTCOME_WRONG;
-		wrong_note(w, event->number);
-	}
-	pattern_fill(slot->block, 0, slot->size_bytes, slot_key(w, slot));
 }
 
 static void event_resize(struct replay_worker *w, struct replay_slot *slot, struct event *event)
@@ -109,16 +125,16 @@ static void event_resize(struct replay_worker *w, struct replay_slot *slot, stru
 	live_add(w, size);
 	if (!w->check)
 		return;
-	if (!pattern_check(moved, kept, slot_key(w, slot))) {
-		event->outcome = OUTCOME_WRONG;
-		wrong_note(w, event->number);
-	}
-	pattern_fill(moved, kept, size, slot_key(w, slot));
+	if (!block_aligned(event->record, moved) || !pattern_check(moved, kept, slot_key(w, slot)))
+		event_wrong(w, event);
+	else
+		pattern_fill(moved, kept, size, slot_key(w, slot));
 }
 
 static bool block_release(struct replay_worker *w, void *block, uint32_t size_bytes, uint64_t key, uint64_t number)
 {
-	bool right = !w->check || pattern_check(block, size_bytes, key);
+	bool readable = size_bytes < 8 || (uintptr_t)block % 8 == 0; // else its resize was found wrong already
+	bool right = !w->check || (readable && pattern_check(block, size_bytes, key));
 
 	if (!right)
 		wrong_note(w, number);
