@@ -192,6 +192,20 @@ TEST_WITH(rbtree, check_finds_a_wrong_color, 0, TEST_PANICS, "node_black_depth(n
 	CHECK(false);
 }
 
+TEST_WITH(rbtree, check_looks_at_both_sides, 0, TEST_PANICS, "node_parent(child) == node")
+{
+	struct item items[3] = {0};
+	struct rb_root root = RB_ROOT_INIT;
+
+	for (uint32_t i = 0; i < 3; i++) {
+		items[i].key = i;
+		rb_insert(&root, &items[i].node, item_before);
+	}
+	items[0].node.parent_color = (uintptr_t)&items[2].node;
+	rb_check(&root, NULL);
+	CHECK(false);
+}
+
 TEST_WITH(rbtree, check_finds_two_red_nodes_in_a_row, 0, TEST_PANICS, "node_is_black(node) || node_is_black(child)")
 {
 	struct item items[4] = {0};
