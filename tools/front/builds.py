@@ -41,7 +41,7 @@ class Build:
         if self.flavour == 'null':
             arguments += ['-Dhal=null', '-Dtests=false', '--cross-file', f'cross/{self.variant}.ini']
             if self.variant == 'cortex_m':
-                arguments += ['-Dtiny=true']
+                arguments += ['-Dtiny=true', '-Dframe_shift=8']
             return arguments
         return arguments + [f'-Dpersona={self.persona}', f'-Dpackages={",".join(self.overlays)}',
                             f'-Dframe_shift={persona_frame_shift(self.persona)}']
