@@ -57,7 +57,7 @@ struct tb_config {
 
 	tb_sim *sim; // TB_ENGINE_SIM: the world it lives in; NULL: a world of its own, made from the fields below
 	uint64_t seed;
-	const char *policy;      // "rr", "random" (NULL), "pct:D"
+	const char *policy;      // "rr", "random" (NULL), "pct:D" or "pct:D:K" (K: length of an episode in decisions)
 	const char *record_path; // write the decision log here
 	const char *replay_path; // read decisions from this log
 	uint32_t poison;         // != 0: byte that fills fresh memory
@@ -145,13 +145,54 @@ struct tb_sim_stats {
 	uint8_t trace_hash[32];
 };
 
-// The figures so far of the world an instance lives in. Errors: -EOPNOTSUPP (threads engine).
+// The figures so far of the world an instance lives in; waits for the next schedule point when another host thread is
+// inside. The trace hash covers decisions, times, kernel trace events, interrupts, console bytes both ways, host calls and
+// modules: every bit of them, by SHA-256. Errors: -EOPNOTSUPP (threads engine).
 tb_err tb_sim_stats(const tb_instance *instance, struct tb_sim_stats *stats) TB_MUST_USE;
 
-// A world that several instances share: one clock, one stream of decisions. Destroy it after its instances. Takes seed,
-// policy, record_path, replay_path, time_limit_ns from the configuration.
+// A world that several instances share: one clock, one stream of decisions. Takes seed, policy, record_path, replay_path
+// and time_limit_ns from the configuration; *out is owned by the caller. Errors: -EINVAL, -ENOMEM, those of open(2) for a log,
+// -EBADMSG (replay: no sound log; tb_error(NULL) names offset and reason), -EPROTO (a log of another build or other options).
 tb_err tb_sim_create(const struct tb_config *config, tb_sim **out) TB_MUST_USE;
+
+// After its instances are destroyed. The world is gone unless -EBUSY (it still has instances). Errors, named by tb_error(NULL): -EIO (the
+// recording is not whole), -EPROTO (the replay was not the run of the log). A world made by tb_create() ends with its
+// instance: then tb_error(NULL) after tb_destroy() is where this is said, and tb_destroy() returns it.
 tb_err tb_sim_destroy(tb_sim *sim) TB_MUST_USE;
+
+// What a decision log says about the run it holds: the options that a replay must be given.
+struct tb_sim_log_info {
+	uint64_t seed;
+	uint64_t time_limit_ns;
+	uint64_t decisions;
+	uint64_t mem_bytes; // of the first instance, as are the five below
+	uint32_t cpu_count;
+	uint32_t flags; // enum tb_config_flags
+	char build_id[65];
+	char policy[32];
+	char persona[32];
+	char cmdline[512];
+	bool complete; // the recording was ended properly; else trace_hash is zero
+	uint8_t trace_hash[32];
+};
+
+// Errors, named by tb_error(NULL): those of open(2), -ENOMEM, -EBADMSG.
+tb_err tb_sim_log_info(const char *path, struct tb_sim_log_info *info) TB_MUST_USE;
+
+// Two runs of the same configuration, the second replaying the first with other junk in fresh memory. A difference means
+// that something was read before it was written, or ordered by an address or by chance.
+struct tb_sim_verdict {
+	struct tb_sim_stats first, second; // at the end of `body`
+	tb_err first_err, second_err;      // what `body` returned
+	bool equal;
+	uint64_t diverged_at; // number of the first decision that differed; valid when !equal and not TB_FOREVER
+	char reason[256];     // "" when equal
+};
+
+// `body` boots and uses the instance, and must do the same each time. `config` must not name a world or logs; its poison is
+// ignored. Errors: those of tb_create(), -EINVAL. A difference is no error.
+tb_err tb_sim_verify(const struct tb_config *config, tb_err (*body)(tb_instance *instance, void *ctx), void *ctx,
+		     struct tb_sim_verdict *verdict) TB_MUST_USE;
 
 // ---- inside an instance: only from a function that tb_call() runs, or a thread made by tb_k_thread_start() ------------
 

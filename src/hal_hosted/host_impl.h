@@ -232,7 +232,7 @@ struct host_engine {
 	// H, from tb_*. The instance is checked, has its slot, RAM, CPUs and console, and nobody else uses it (call: many do).
 	// On an error of create nothing stays behind.
 	tb_err (*create)(struct tb_instance *instance);
-	void (*destroy)(struct tb_instance *instance); // halted or never booted; no call in flight
+	tb_err (*destroy)(struct tb_instance *instance); // no call in flight; what is returned, tb_destroy() returns
 	tb_err (*boot)(struct tb_instance *instance);  // enters cpus[0].idle; returns once RUNNING or HALTED
 	tb_err (*call)(struct tb_instance *instance, int64_t (*fn)(void *), void *arg, int64_t *result);
 	tb_err (*wait)(struct tb_instance *instance); // until HALTED

@@ -170,12 +170,13 @@ static tb_err instance_build(struct tb_instance *instance)
 	return err;
 }
 
-static void instance_undo(struct tb_instance *instance)
+static tb_err instance_undo(struct tb_instance *instance)
 {
+	tb_err err = 0;
 	host_input_close(instance->console.input);
 	host_modules_close(instance);
 	if (instance->engine_ready)
-		instance->engine->destroy(instance);
+		err = instance->engine->destroy(instance);
 	host_fibers_destroy(instance);
 	if (instance->ram.mapped_count > 0)
 		host_slot_close(instance);
@@ -183,6 +184,7 @@ static void instance_undo(struct tb_instance *instance)
 	host_config_release(instance);
 	pthread_mutex_destroy(&instance->lock);
 	free(instance);
+	return err;
 }
 
 tb_err tb_create(const struct tb_config *config, tb_instance **out)
@@ -259,8 +261,8 @@ tb_err tb_destroy(tb_instance *instance)
 	if (err != 0)
 		return err;
 	err = instance_stop(instance);
-	instance_undo(instance);
-	return err;
+	tb_err undone = instance_undo(instance);
+	return err != 0 ? err : undone;
 }
 
 // ---- boot, call, wait -----------------------------------------------------------------------------------------------

@@ -88,16 +88,17 @@ fail:
 	return err;
 }
 
-// A world that the instance had for itself ends with it; what that reports is kept by tb_error(NULL).
-void sim_destroy(struct tb_instance *host)
+// A world that the instance had for itself ends with it; tb_error(NULL) keeps what that reports.
+tb_err sim_destroy(struct tb_instance *host)
 {
 	struct sim_instance *instance = sim_instance(host);
 	struct sim_caller caller = {.kind = SIM_CALLER_DESTROY, .instance = instance};
 	struct tb_sim *sim = instance->sim;
-	sim_run(sim, &caller);
+	tb_err err = sim_run(sim, &caller);
 	if (instance->private_world)
-		sim_world_destroy(sim);
+		err = sim_world_destroy(sim);
 	instance_free(instance);
+	return err;
 }
 
 // ---- requests ---------------------------------------------------------------------------------------------------------

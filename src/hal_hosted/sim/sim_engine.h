@@ -9,7 +9,7 @@
 
 // sim_engine.c, H
 tb_err sim_create(struct tb_instance *instance);
-void sim_destroy(struct tb_instance *instance);
+tb_err sim_destroy(struct tb_instance *instance);
 
 // sim_door.c, K
 void sim_booted(struct tb_instance *instance);

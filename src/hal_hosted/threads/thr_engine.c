@@ -102,7 +102,7 @@ fail:
 	return err;
 }
 
-static void engine_destroy(struct tb_instance *instance)
+static tb_err engine_destroy(struct tb_instance *instance)
 {
 	struct thr_instance *thr = thr_of(instance);
 	host_instance_halt(instance, 0);
@@ -113,6 +113,7 @@ static void engine_destroy(struct tb_instance *instance)
 		thr_home_release(&thr->cpus[i]);
 	thr_pool_unreserve(instance->cpu_count);
 	engine_free(thr);
+	return 0;
 }
 
 // ---- doors ------------------------------------------------------------------------------------------------------------
