@@ -34,8 +34,6 @@ void bitmap_clear_range(uint32_t *map, uint32_t first, uint32_t count_bits)
 // First bit in [from, size_bits) of the map, each word of it turned over by `flip`, that is set.
 static uint32_t find_flipped(const uint32_t *map, uint32_t size_bits, uint32_t from, uint32_t flip)
 {
-	if (from >= size_bits)
-		return size_bits;
 	for (uint32_t i = from / BITMAP_WORD_BITS; i < BITMAP_WORDS(size_bits); i++) {
 		uint32_t hits = (map[i] ^ flip) & word_mask(i, from, size_bits);
 		if (hits != 0)
