@@ -8,7 +8,6 @@
 	X(COUNTER_LOG_LINES, "log.lines", "lines logged")                                                              \
 	X(COUNTER_LOG_LIMITED, "log.limited", "lines held back by a rate limit")                                       \
 	X(COUNTER_LOCK_CONTENDED, "lock.contended", "spinlock acquisitions that had to wait")                          \
-	X(COUNTER_LOCK_SLEPT, "lock.slept", "contended spinlock acquisitions that waited in the HAL")                  \
 	X(COUNTER_MUTEX_BLOCKED, "mutex.blocked", "mutex acquisitions that slept")                                     \
 	X(COUNTER_MUTEX_HANDED, "mutex.handed", "mutexes handed over to a waiter that was passed too often")           \
 	X(COUNTER_MUTEX_LENT, "mutex.lent", "changes of an inherited priority")                                        \

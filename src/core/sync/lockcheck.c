@@ -261,6 +261,11 @@ static bool sleep_obstacle(struct thread *self, struct lockcheck_party *obstacle
 {
 	bool masked = hal_irq_masked();
 
+	*obstacle = lockcheck_party_of(NULL, self, NULL);
+	if (masked && in_interrupt()) {
+		obstacle->name = "an interrupt";
+		return true;
+	}
 	for (uint32_t i = 0; i < LOCKCHECK_DEPTH; i++) {
 		const struct lock_class *held = slot_lock(&self->held_locks[i]);
 		if (held != NULL && (atomic_load_u32_relaxed_nopoint(&held->flags) & LOCK_SLEEPING) == 0) {
@@ -268,10 +273,7 @@ static bool sleep_obstacle(struct thread *self, struct lockcheck_party *obstacle
 			return true;
 		}
 	}
-	*obstacle = lockcheck_party_of(NULL, self, NULL);
-	if (masked && in_interrupt())
-		obstacle->name = "an interrupt";
-	else if (self->rcu_nesting != 0)
+	if (self->rcu_nesting != 0)
 		obstacle->name = "an RCU read section";
 	else if ((self->flags & THREAD_FLAG_IDLE) != 0)
 		return false;

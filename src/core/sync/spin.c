@@ -2,7 +2,7 @@
 //
 // Spinlocks beyond the inline fast path: what happens when one is found held, and the checked forms. The word follows
 // Drepper's "Futexes are tricky" (mutex 2): 2 means that an unlock must wake, and whoever has waited leaves 2 behind,
-// because others may wait as well.
+// because others may wait as well. How long to poll before sleeping is the HAL's affair.
 #include "sync_impl.h"
 
 #include "hal/clock.h"
@@ -10,9 +10,6 @@
 #include "kern/counter.h"
 #include "kern/image.h"
 #include "kern/trace.h"
-
-// Polls before the HAL is asked to wait: about as long as a short section of a peer that runs.
-#define SPIN_TRIES 64
 
 void spin_init(struct spinlock *lock, enum lock_rank rank, const char *name)
 {
@@ -35,16 +32,6 @@ static uint64_t spin_name_of(const struct spinlock *lock)
 #endif
 }
 
-static bool spin_poll(struct spinlock *lock)
-{
-	for (uint32_t i = 0; i < SPIN_TRIES; i++) {
-		if (atomic_load_u32_relaxed_nopoint(&lock->word) == 0 && spin_try_acquire(lock))
-			return true;
-		hal_cpu_relax();
-	}
-	return false;
-}
-
 void spin_lock_slow(struct spinlock *lock)
 {
 	bool timed = trace_is_enabled(TRACE_LOCK_ACQUIRED);
@@ -52,11 +39,8 @@ void spin_lock_slow(struct spinlock *lock)
 
 	counter_inc(COUNTER_LOCK_CONTENDED);
 	trace_emit(TRACE_LOCK_CONTENDED, spin_name_of(lock), 0);
-	if (!spin_poll(lock)) {
-		counter_inc(COUNTER_LOCK_SLEPT);
-		while (atomic_xchg_u32_acquire_nopoint(&lock->word, 2) != 0)
-			hal_spin_wait(&lock->word, 2);
-	}
+	while (atomic_xchg_u32_acquire_nopoint(&lock->word, 2) != 0)
+		hal_spin_wait(&lock->word, 2);
 	if (timed)
 		trace_emit(TRACE_LOCK_ACQUIRED, spin_name_of(lock), hal_clock_mono_ns() - start_ns);
 }
