@@ -3,7 +3,7 @@
 // Which CPU: where a thread that becomes ready goes, what an idle CPU takes from the others, who may run where. All by CPU
 // index, so that one seed gives one order. Only the least loaded CPU of a node-blind machine is looked for; nodes come with
 // the NUMA policy, in balance_best_idle() and balance_busiest().
-#include "sched_impl.h"
+#include "runq.h"
 
 static uint32_t mask_word(const uint32_t *words, uint32_t index)
 {

@@ -2,7 +2,7 @@
 //
 // The switch: the running thread gives up its CPU for a reason, the best one takes over, and what the reason asks for is done
 // once the old stack is left. One look at the clock per switch.
-#include "sched_impl.h"
+#include "runq.h"
 
 // The HAL may have lent this CPU to a host thread that wants to go: then idle is next, whoever else is ready.
 static bool switch_lets_go(struct runq *rq, struct thread *prev, enum switch_why why)

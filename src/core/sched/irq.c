@@ -2,7 +2,7 @@
 //
 // What an interrupt does: timers and the slice, what another CPU asks for, handlers of the other causes, and then a
 // switch if one is wanted and preemption is on.
-#include "sched_impl.h"
+#include "runq.h"
 
 #define IRQ_CAUSES 5
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // What decides who runs and where: priority and class, what waiters lend, affinity, isolation, the slice.
-#include "sched_impl.h"
+#include "runq.h"
 
 // The thread is neither ready nor running, or its queue has let go of it.
 void thread_prio_apply(struct thread *thread, enum thread_class klass, int32_t prio)

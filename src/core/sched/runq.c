@@ -2,7 +2,7 @@
 //
 // The run queue of a CPU: threads in and out, through their class; who goes first; whether the running one must go; when its
 // slice ends. Everything here runs masked.
-#include "sched_impl.h"
+#include "runq.h"
 
 // A thread's home may change until its lock is held.
 struct runq *thread_lock(struct thread *thread, bool *was)
@@ -14,55 +14,6 @@ struct runq *thread_lock(struct thread *thread, bool *was)
 			return home->runq;
 		spin_unlock_irqrestore(&home->runq->lock, *was);
 	}
-}
-
-// Brings the running thread's figures up to now_ns.
-void runq_charge_locked(struct runq *rq, uint64_t now_ns)
-{
-	struct thread *running = rq->cpu->running;
-	uint64_t ran_ns = now_ns - running->since_ns;
-	running->since_ns = now_ns;
-	running->stats.run_ns += ran_ns;
-	class_of(running)->charge(rq, running, ran_ns);
-}
-
-// The best queued thread; NULL when the idle thread is all there is.
-struct thread *runq_first_locked(const struct runq *rq)
-{
-	if (rq->ready_mask == 0)
-		return NULL;
-	if ((rq->ready_mask & 1u << ORDER_RT) != 0)
-		return class_fifo.first(rq);
-	return class_fair.first(rq);
-}
-
-bool runq_beats(const struct thread *a, const struct thread *running)
-{
-	enum sched_order order = class_of(running)->order;
-	if (class_of(a)->order != order)
-		return class_of(a)->order < order;
-	return class_of(running)->beats(a, running);
-}
-
-static void runq_count(struct runq *rq, uint32_t change)
-{
-	atomic_store_u32_relaxed_nopoint(&rq->ready_count, rq->ready_count + change);
-}
-
-void runq_take_locked(struct runq *rq, struct thread *thread)
-{
-	ASSERT3(thread->on_runq, ==, 1);
-	class_of(thread)->take(rq, thread);
-	thread->on_runq = 0;
-	runq_count(rq, UINT32_MAX);
-}
-
-void runq_put_locked(struct runq *rq, struct thread *thread, enum put_how how)
-{
-	ASSERT3(thread->on_runq, ==, 0);
-	class_of(thread)->put(rq, thread, how);
-	thread->on_runq = 1;
-	runq_count(rq, 1);
 }
 
 // Tells a CPU to look; its own, the running thread.
@@ -79,14 +30,6 @@ void runq_request(struct runq *rq, uint32_t request)
 		return;
 	trace_emit(TRACE_IRQ_IPI, cpu->hal.index, 0);
 	hal_ipi(&cpu->hal);
-}
-
-// When the running thread's turn ends, now that the queue is as it is.
-void runq_set_slice_locked(struct runq *rq, uint64_t now_ns)
-{
-	const struct thread *running = rq->cpu->running;
-	uint64_t left_ns = class_of(running)->slice(rq, running);
-	rq->slice_end_ns = left_ns == TB_FOREVER ? TB_FOREVER : now_ns + left_ns;
 }
 
 // The slice's end has come closer: the CPU must know.

@@ -2,7 +2,7 @@
 //
 // Every invariant of every run queue and thread, one queue at a time under its lock, so that it may run while everything
 // else does. What is broken is logged and counted; trees and lists that cannot be walked are a panic of their own.
-#include "sched_impl.h"
+#include "fair.h"
 
 #include "kern/log.h"
 

@@ -200,10 +200,8 @@ extern const struct sched_class class_fifo, class_rr, class_fair, class_idle;
 extern const struct sched_class *const sched_classes[CLASS_IDLE + 1];
 void rt_queue_init(struct rt_queue *queue);
 void fair_set_nice(struct thread *thread, int32_t nice); // not joined
-uint64_t fair_virtual_now(struct fair_queue *queue);
 bool fair_is_eligible(struct fair_queue *queue, const struct thread *thread);
 void fair_detach(struct runq *rq, struct thread *thread); // not joined; will join another queue
-bool fair_before(const struct rb_node *a, const struct rb_node *b);
 
 static inline const struct sched_class *class_of(const struct thread *thread)
 {
@@ -247,15 +245,9 @@ size_t stack_used_bytes(const struct thread *thread);
 
 // runq.c. All masked; _locked: rq's lock is held.
 struct runq *thread_lock(struct thread *thread, bool *was); // the run queue of its home, locked
-void runq_charge_locked(struct runq *rq, uint64_t now_ns);
-struct thread *runq_first_locked(const struct runq *rq);
-bool runq_beats(const struct thread *a, const struct thread *running);
-void runq_take_locked(struct runq *rq, struct thread *thread);
-void runq_put_locked(struct runq *rq, struct thread *thread, enum put_how how);
 void runq_enqueue_locked(struct runq *rq, struct thread *thread, uint64_t now_ns);
 void runq_dequeue_locked(struct runq *rq, struct thread *thread); // a queued one, to go elsewhere
 void runq_look_locked(struct runq *rq);                           // has the running thread lost its right to run?
-void runq_set_slice_locked(struct runq *rq, uint64_t now_ns);
 void runq_rearm_locked(struct runq *rq);
 void runq_request(struct runq *rq, uint32_t request);
 void runq_tick(struct runq *rq, uint64_t now_ns);
