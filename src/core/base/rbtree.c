@@ -243,8 +243,9 @@ static uint32_t node_black_depth(const struct rb_node *node)
 
 static void node_check(const struct rb_root *root, const struct rb_node *node, uint32_t black_depth)
 {
-	if (node_parent(node) == NULL)
-		VERIFY3(root->top, ==, node);
+	const struct rb_node *parent = node_parent(node);
+
+	VERIFY3(parent == NULL ? root->top : parent->child[node_side(node, parent)], ==, node);
 	for (int side = 0; side < 2; side++) {
 		const struct rb_node *child = node->child[side];
 		if (child == NULL) {
