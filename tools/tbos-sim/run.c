@@ -126,15 +126,16 @@ void run_once(const struct sim_options *options, uint32_t poison, bool silent, s
 		return;
 	}
 	run_config(&config, options, poison, &console, trace);
+	// Before the instance, so that our crash handlers are those that the library's chain to.
+	if (config.flags & TB_CONFIG_INTERACTIVE)
+		terminal_raw(STDIN_FILENO);
 	result->err = tb_create(&config, &instance);
 	if (result->err != 0) {
 		snprintf(result->error, sizeof result->error, "%s", tb_error(NULL));
 	} else {
-		if (config.flags & TB_CONFIG_INTERACTIVE)
-			terminal_raw(STDIN_FILENO);
 		run_instance(instance, options, result);
-		terminal_restore();
 	}
+	terminal_restore();
 	result->console_bytes = console.bytes;
 	if (trace != NULL && !trace_file_close(trace) && result->err == 0)
 		result->err = -EIO;
