@@ -13,7 +13,8 @@
 #include <time.h>
 
 enum {
-	CALIBRATED_NS = 20 * 1000 * 1000
+	CALIBRATED_NS = 20 * 1000 * 1000,
+	ITERATIONS_MIN = 64 // cases may rely on a multiple of this
 };
 
 void peer_die(const char *what)
@@ -25,8 +26,8 @@ void peer_die(const char *what)
 static void usage_die(const char *name)
 {
 	fprintf(stderr,
-		"usage: peer_%s [--only CASE] [--label TEXT] [--trace FILE] [--runs N] [--threads N] [--pinned] "
-		"[--fill] [-- COMMAND …]\n",
+		"usage: peer_%s [--only CASE] [--label TEXT] [--trace FILE] [--until TEXT] [--runs N] [--threads N] "
+		"[--pinned] [--fill] [-- COMMAND …]\n",
 		name);
 	exit(2);
 }
@@ -44,10 +45,15 @@ static unsigned number_parse(const char *text, unsigned max, const char *name)
 struct peer peer_options(int argc, char **argv, const char *name)
 {
 	static const struct option options[] = {
-		{"only", required_argument, NULL, 'o'},    {"label", required_argument, NULL, 'l'},
-		{"trace", required_argument, NULL, 't'},   {"runs", required_argument, NULL, 'r'},
-		{"threads", required_argument, NULL, 'n'}, {"pinned", no_argument, NULL, 'p'},
-		{"fill", no_argument, NULL, 'f'},          {NULL, 0, NULL, 0},
+		{"only", required_argument, NULL, 'o'},
+		{"label", required_argument, NULL, 'l'},
+		{"trace", required_argument, NULL, 't'},
+		{"runs", required_argument, NULL, 'r'},
+		{"threads", required_argument, NULL, 'n'},
+		{"until", required_argument, NULL, 'u'},
+		{"pinned", no_argument, NULL, 'p'},
+		{"fill", no_argument, NULL, 'f'},
+		{NULL, 0, NULL, 0},
 	};
 	struct peer peer = {.name = name, .label = "", .runs = PEER_RUNS_DEFAULT, .threads = 1};
 	int option;
@@ -59,6 +65,8 @@ struct peer peer_options(int argc, char **argv, const char *name)
 			peer.label = optarg;
 		else if (option == 't')
 			peer.trace_path = optarg;
+		else if (option == 'u')
+			peer.until = optarg;
 		else if (option == 'r')
 			peer.runs = number_parse(optarg, PEER_RUNS_MAX, name);
 		else if (option == 'n')
@@ -150,7 +158,7 @@ void peer_report(const struct peer *peer, const char *name, const double *sample
 void peer_case(const struct peer *peer, const char *name, peer_fn *fn, void *arg)
 {
 	double samples[PEER_RUNS_MAX];
-	uint64_t iterations = 64;
+	uint64_t iterations = ITERATIONS_MIN;
 
 	if (!peer_wants(peer, name))
 		return;

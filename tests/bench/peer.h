@@ -20,6 +20,7 @@ struct peer {
 	const char *only;       // --only CASE: NULL for all cases
 	const char *label;      // --label TEXT: names the variant under test, e.g. the preloaded allocator
 	const char *trace_path; // --trace FILE
+	const char *until;      // --until TEXT
 	unsigned runs;          // --runs N
 	unsigned threads;       // --threads N
 	bool pinned;            // --pinned
