@@ -20,25 +20,25 @@ enum lock_rank {
 	LOCK_RANK_PRESSURE,   // mem: list of pressure callbacks
 	LOCK_RANK_SLEEPING_LAST,
 
-	// Spinlocks.
+	// Spinlocks that no interrupt takes. They are held unmasked, so they come before all that interrupts take: an interrupt may
+	// land on the holder.
 	LOCK_RANK_SPIN_TEST_OUTER,
 	LOCK_RANK_SPIN_TEST_INNER,
-	LOCK_RANK_COMPONENT,
-	LOCK_RANK_CONSOLE_PULL,
 	LOCK_RANK_SLAB_DEPOT,
 	LOCK_RANK_SLAB,
 	LOCK_RANK_FRAME_CPU,
 	LOCK_RANK_FRAME,
 	LOCK_RANK_ACCOUNT,
-	LOCK_RANK_RCU,
-	LOCK_RANK_PI,    // mutex inheritance chains
-	LOCK_RANK_WAITQ, // wait queues and the inner lock of sleeping locks
+	LOCK_RANK_FAULT, // failure injection: allocators ask under any lock of theirs
 	LOCK_RANK_THREAD_LIST,
+	LOCK_RANK_PI, // mutex inheritance chains
+
+	// Spinlocks that interrupts take too: masked everywhere.
+	LOCK_RANK_SPIN_TEST_IRQ,
+	LOCK_RANK_CONSOLE_PULL,
+	LOCK_RANK_WAITQ, // wait queues and the inner lock of sleeping locks
 	LOCK_RANK_TIMER,
 	LOCK_RANK_RUNQ,
-	LOCK_RANK_CONSOLE,
-	LOCK_RANK_LOG,
-	LOCK_RANK_FAULT, // failure injection: allocators ask under any lock
 	LOCK_RANK_LAST
 };
 

@@ -46,7 +46,7 @@ err_t(condvar_wait_until)(struct condvar *condvar, struct mutex *mutex, uint64_t
 
 void(condvar_wait)(struct condvar *condvar, struct mutex *mutex)
 {
-	err_t err = condvar_wait_until(condvar, mutex, TB_FOREVER);
+	err_t err = (condvar_wait_until)(condvar, mutex, TB_FOREVER);
 	ASSERT3(err, ==, 0);
 }
 

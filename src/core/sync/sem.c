@@ -34,7 +34,7 @@ err_t(sem_down_until)(struct semaphore *sem, uint64_t deadline_ns)
 
 void(sem_down)(struct semaphore *sem)
 {
-	err_t err = sem_down_until(sem, TB_FOREVER);
+	err_t err = (sem_down_until)(sem, TB_FOREVER); // checked at the caller's line
 	ASSERT3(err, ==, 0);
 }
 
@@ -98,6 +98,6 @@ err_t(completion_wait_until)(struct completion *completion, uint64_t deadline_ns
 
 void(completion_wait)(struct completion *completion)
 {
-	err_t err = completion_wait_until(completion, TB_FOREVER);
+	err_t err = (completion_wait_until)(completion, TB_FOREVER);
 	ASSERT3(err, ==, 0);
 }

@@ -77,7 +77,7 @@ bool waitq_leave(struct waitq *queue, struct waitq_entry *entry)
 
 err_t waitq_finish(struct waitq *queue, struct waitq_entry *entry, uint64_t deadline_ns)
 {
-	err_t err = waitq_sleep(queue, entry, deadline_ns);
+	err_t err = (waitq_sleep)(queue, entry, deadline_ns);
 	(void)waitq_leave(queue, entry);
 	return err;
 }

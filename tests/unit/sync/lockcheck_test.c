@@ -363,7 +363,7 @@ TEST(sync_lockcheck, interrupt_after_unmasked_use)
 	struct lockcheck_capture capture;
 	struct in_irq in_irq;
 
-	spin_init(&in_irq.lock, LOCK_RANK_SPIN_TEST_OUTER, "shared");
+	spin_init(&in_irq.lock, LOCK_RANK_SPIN_TEST_IRQ, "shared");
 	capture_begin(&capture);
 	spin_lock(&in_irq.lock);
 	spin_unlock(&in_irq.lock);
@@ -377,7 +377,7 @@ TEST(sync_lockcheck, unmasked_use_after_interrupt)
 	struct lockcheck_capture capture;
 	struct in_irq in_irq;
 
-	spin_init(&in_irq.lock, LOCK_RANK_SPIN_TEST_OUTER, "shared");
+	spin_init(&in_irq.lock, LOCK_RANK_SPIN_TEST_IRQ, "shared");
 	capture_begin(&capture);
 	in_irq_run(&in_irq, lock_interrupt);
 	bool was = spin_lock_irqsave(&in_irq.lock);
@@ -394,7 +394,7 @@ TEST(sync_lockcheck, interrupts_may_try)
 	struct lockcheck_capture capture;
 	struct in_irq in_irq;
 
-	spin_init(&in_irq.lock, LOCK_RANK_SPIN_TEST_OUTER, "shared");
+	spin_init(&in_irq.lock, LOCK_RANK_SPIN_TEST_IRQ, "shared");
 	capture_begin(&capture);
 	spin_lock(&in_irq.lock);
 	spin_unlock(&in_irq.lock);

@@ -12,10 +12,10 @@ struct shared {
 	struct timer timer;
 };
 
-static void shared_init(struct shared *shared, uint32_t rounds)
+static void shared_init(struct shared *shared, enum lock_rank rank, uint32_t rounds)
 {
 	*shared = (struct shared){.rounds = rounds};
-	spin_init(&shared->lock, LOCK_RANK_SPIN_TEST_OUTER, "test: spin");
+	spin_init(&shared->lock, rank, "test: spin");
 }
 
 static void count_main(void *arg)
@@ -41,7 +41,7 @@ TEST(sync_spin, excludes_across_cpus)
 	struct worker workers[6];
 	struct shared shared;
 
-	shared_init(&shared, loops(20000, 20));
+	shared_init(&shared, LOCK_RANK_SPIN_TEST_OUTER, loops(20000, 20));
 	workers_start(test_run_, workers, 6, count_main, &shared);
 	workers_join(test_run_, workers, 6);
 	CHECK_EQ(shared.count, 6 * shared.rounds);
@@ -68,7 +68,7 @@ TEST(sync_spin, trylock_excludes_and_gives_preemption_back)
 	struct worker workers[3];
 	struct shared shared;
 
-	shared_init(&shared, loops(5000, 10));
+	shared_init(&shared, LOCK_RANK_SPIN_TEST_OUTER, loops(5000, 10));
 	workers_start(test_run_, workers, 3, trylock_main, &shared);
 	workers_join(test_run_, workers, 3);
 	CHECK_EQ(shared.count, 3 * shared.rounds);
@@ -154,7 +154,7 @@ TEST(sync_spin, excludes_interrupts)
 	struct worker workers[3];
 	struct shared shared;
 
-	shared_init(&shared, loops(500, 15));
+	shared_init(&shared, LOCK_RANK_SPIN_TEST_IRQ, loops(500, 15));
 	timer_setup(&shared.timer, count_interrupt);
 	timer_arm(&shared.timer, after_ns(1000));
 	workers_start(test_run_, workers, 3, count_masked_main, &shared);
