@@ -12,13 +12,17 @@ static bool halted(const struct sim_instance *instance)
 	return __atomic_load_n(&instance->host->state, __ATOMIC_ACQUIRE) == HOST_HALTED;
 }
 
+static void call_hash(struct sim_instance *instance, enum sim_log_call_kind kind)
+{
+	sim_hash_head(&instance->sim->hash, SIM_HASH_CALL, instance->index, kind);
+	sim_hash_word(&instance->sim->hash, instance->sim->now_ns);
+}
+
 static void call_log(struct sim_instance *instance, enum sim_log_call_kind kind)
 {
 	struct tb_sim *sim = instance->sim;
 	struct sim_log_record record = {.tag = SIM_LOG_CALL};
-	record.call = (struct sim_log_call){.time_ns = sim->now_ns, .instance = instance->index, .kind = kind};
-	sim_hash_head(&sim->hash, SIM_HASH_CALL, instance->index, kind);
-	sim_hash_word(&sim->hash, sim->now_ns);
+	record.call = (struct sim_log_call){sim->now_ns, instance->index, kind, sim->hash.mix};
 	sim_record_put(sim, &record);
 }
 
@@ -48,12 +52,13 @@ static void call_enter(struct sim_caller *caller)
 	uint64_t latency_ns = sim_latency_draw(&sim->latencies, SIM_LATENCY_CALL);
 	sim_due_set(call_cpu(instance), SIM_DUE_CALL, sim->now_ns + latency_ns);
 	sim_policy_episode(&sim->policy);
-	call_log(instance, SIM_LOG_CALL_CALL);
+	call_hash(instance, SIM_LOG_CALL_CALL);
 	if (caller->call.fn == instance->host->upcalls->command) {
 		const struct hal_command *command = caller->call.arg;
 		sim_hash_head(&sim->hash, SIM_HASH_OUTPUT, instance->index, command->size_bytes);
 		sim_hash_bytes(&sim->hash, command->line, command->size_bytes);
 	}
+	call_log(instance, SIM_LOG_CALL_CALL);
 }
 
 static void call_leave(struct sim_caller *caller)
@@ -73,6 +78,7 @@ static void boot_enter(struct sim_instance *instance)
 	instance->cpus[0].thread = instance->host->cpus[0].idle;
 	sim_cpu_state_set(&instance->cpus[0], SIM_CPU_READY);
 	sim_policy_episode(&instance->sim->policy);
+	call_hash(instance, SIM_LOG_CALL_BOOT);
 	call_log(instance, SIM_LOG_CALL_BOOT);
 }
 
@@ -81,6 +87,7 @@ static void stop_enter(struct sim_instance *instance)
 	struct tb_sim *sim = instance->sim;
 	uint64_t latency_ns = sim_latency_draw(&sim->latencies, SIM_LATENCY_CALL);
 	sim_due_set(&instance->cpus[0], SIM_DUE_STOP, sim->now_ns + latency_ns);
+	call_hash(instance, SIM_LOG_CALL_STOP);
 	call_log(instance, SIM_LOG_CALL_STOP);
 }
 
@@ -125,6 +132,7 @@ void sim_caller_enter(struct tb_sim *sim, struct sim_caller *caller)
 		stats_take(sim, caller->stats);
 		break;
 	case SIM_CALLER_DESTROY:
+		call_hash(caller->instance, SIM_LOG_CALL_DESTROY);
 		call_log(caller->instance, SIM_LOG_CALL_DESTROY);
 		sim_instance_detach(caller->instance);
 		break;

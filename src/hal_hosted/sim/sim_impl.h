@@ -155,6 +155,7 @@ enum sim_stop_cause {
 	SIM_STOP_LOG_END,   // a: whether the log has an END
 	SIM_STOP_LOG_OTHER, // a: tag of the record that stands where the run decides, b: kind
 	SIM_STOP_LOG_TIME,  // a: when the log's input enters, b: tag
+	SIM_STOP_LOG_INPUT, // a: kind of the host call that is not the log\'s
 	SIM_STOP_LOG_CALL,  // a: kind of the host call that nobody makes
 	SIM_STOP_LOG_MODULE // another module or other content
 };

@@ -14,8 +14,8 @@
 // An episode starts with the world, with each host call that enters, and (pct) after K points: a test body is one episode,
 // whatever was before it, and a long run is many.
 //
-// No livelock: a CPU that polls (HAL_POINT_RELAX) yields to the others: rr and random pick another one, pct puts it below
-// all. A CPU that pct has chosen for PCT_STREAK points in a row is put below all as well.
+// No livelock: a CPU that polls (HAL_POINT_RELAX) yields to the others: rr and random pick another one; pct puts it below
+// all until it does something else. So does it with one that it has chosen for PCT_STREAK points in a row.
 #ifndef SIM_POLICY_H
 #define SIM_POLICY_H
 
@@ -49,7 +49,10 @@ struct sim_policy {
 	uint64_t salt;                         // of this episode's first priorities
 	int64_t lowest;                        // given to the last CPU put below all
 	uint32_t change_at[SIM_PCT_DEPTH_MAX]; // descending, change_at[changes-1] is next
-	int64_t priority[SIM_CPUS_MAX];        // the highest runs
+	uint32_t best;                         // chosen last, with the set at `version`; SIM_CPU_NONE: look again
+	uint32_t version;
+	int64_t priority[SIM_CPUS_MAX]; // the highest runs
+	int64_t base[SIM_CPUS_MAX];     // what a CPU that was put below all gets back
 };
 
 // Reads "rr", "random", "pct:D" or "pct:D:K" (D 1 … 64, K 1 … 10^9). False, with *policy untouched, for anything else.

@@ -2,8 +2,9 @@
 //
 // Probabilistic concurrency testing (Burckhardt and others, ASPLOS 2010, section 2). Priorities start at D and above, in
 // random order; change point i gives the running CPU the priority D-i, below all that started. What the paper leaves to
-// the runtime: pollers are put below everything with a falling counter, and so is a CPU that has been running alone for
-// long, because the paper's programs end and a kernel's loops need not.
+// the runtime: a poller is put below everything, in turn, and gets its priority back with its next point that is no
+// polling; a CPU that has been running alone for long is put below likewise, because the paper's programs end and a kernel's
+// loops need not. Nobody starves: whoever has not polled stands above all who have.
 #include "sim_policy.h"
 
 #define LENGTH_SHIFT_MIN 5u
@@ -34,7 +35,7 @@ static int64_t first_priority(const struct sim_policy *policy, uint32_t cpu)
 void sim_pct_grow(struct sim_policy *policy, uint32_t cpus)
 {
 	for (; policy->cpus < cpus; ++policy->cpus)
-		policy->priority[policy->cpus] = first_priority(policy, policy->cpus);
+		policy->priority[policy->cpus] = policy->base[policy->cpus] = first_priority(policy, policy->cpus);
 }
 
 void sim_pct_episode(struct sim_policy *policy)
@@ -43,6 +44,7 @@ void sim_pct_episode(struct sim_policy *policy)
 	policy->step = 0;
 	policy->streak = 0;
 	policy->lowest = 0;
+	policy->best = SIM_CPU_NONE;
 	policy->salt = sim_draw(&policy->stream);
 	policy->episode_steps = policy->length != 0 ? policy->length : draw_length(policy);
 	policy->cpus = 0;
@@ -66,26 +68,39 @@ static void put_last(struct sim_policy *policy, uint32_t cpu)
 {
 	policy->priority[cpu] = --policy->lowest;
 	policy->streak = 0;
+	policy->best = SIM_CPU_NONE;
 }
 
-// Change points that lie at this step lower whoever would run.
+// Change points that lie at this step lower whoever would run, for the rest of the episode.
 static uint32_t change(struct sim_policy *policy, const struct sim_set *ready, uint32_t best)
 {
 	while (policy->changes > 0 && policy->change_at[policy->changes - 1] <= policy->step) {
-		policy->priority[best] = policy->changes;
+		policy->base[best] = policy->priority[best] = policy->changes;
 		--policy->changes;
 		best = highest(policy, ready);
 	}
 	return best;
 }
 
+// The one that was best stays so while nobody joins and its own priority stands.
+static uint32_t best_of(const struct sim_policy *policy, const struct sim_set *ready, uint32_t current)
+{
+	bool same = current == policy->best && ready->version == policy->version && sim_set_has(ready, current);
+	return same ? current : highest(policy, ready);
+}
+
 uint32_t sim_pct_pick(struct sim_policy *policy, const struct sim_set *ready, uint32_t current, bool yields)
 {
 	if (++policy->step > policy->episode_steps)
 		sim_pct_episode(policy);
-	if (sim_set_has(ready, current) && (yields || policy->streak >= PCT_STREAK))
+	bool stays = sim_set_has(ready, current);
+	if (stays && (yields || policy->streak >= PCT_STREAK))
 		put_last(policy, current);
-	uint32_t best = change(policy, ready, highest(policy, ready));
+	else if (stays && policy->priority[current] < 0)
+		policy->priority[current] = policy->base[current];
+	uint32_t best = change(policy, ready, best_of(policy, ready, current));
 	policy->streak = best == current ? policy->streak + 1 : 0;
+	policy->best = best;
+	policy->version = ready->version;
 	return best;
 }

@@ -161,6 +161,8 @@ static bool caller_replay(struct tb_sim *sim)
 		return false;
 	}
 	sim_caller_enter(sim, caller);
+	if (record->tag == SIM_LOG_CALL && record->call.mix != sim->hash.mix)
+		sim_stop(sim, SIM_STOP_LOG_INPUT, kind, 0);
 	return caller->err == 0;
 }
 

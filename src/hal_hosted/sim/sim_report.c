@@ -64,6 +64,9 @@ static void differs(const struct tb_sim *sim, struct text *text)
 		text_add(text, "%s entered at %llu ns, it is %llu ns now", record_names[stop->b],
 			 (unsigned long long)stop->a, (unsigned long long)sim->now_ns);
 		break;
+	case SIM_STOP_LOG_INPUT:
+		text_add(text, "%s is given something else than in the log", caller_names[stop->a]);
+		break;
 	case SIM_STOP_LOG_CALL:
 		text_add(text, "the log has a %s, which no host thread makes", caller_names[stop->a]);
 		break;
@@ -115,13 +118,13 @@ static void cpu_describe(const struct sim_cpu *cpu, struct text *text)
 
 static void calls_describe(const struct sim_instance *instance, struct text *text)
 {
-	uint32_t waiting = 0, asleep = 0, running = 0;
+	uint32_t waiting = 0, asleep = 0, taken = 0;
 	for (const struct sim_call *call = instance->calls; call != NULL; call = call->next) {
 		waiting += !call->taken;
 		asleep += call->taken && call->sleeping;
-		running += call->taken && !call->sleeping;
+		taken += call->taken;
 	}
-	text_add(text, " calls: %u asleep, %u running, %u not taken;", asleep, running, waiting);
+	text_add(text, " %u call(s) not ended, %u of them known to sleep, %u not taken;", taken, asleep, waiting);
 }
 
 void sim_report_stuck(const struct tb_sim *sim, char *buffer, size_t size_bytes)

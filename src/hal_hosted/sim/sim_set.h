@@ -13,12 +13,14 @@
 
 struct sim_set {
 	uint32_t words;
+	uint32_t version; // counts additions
 	uint64_t bits[SIM_CPUS_MAX / 64];
 };
 
 static inline void sim_set_add(struct sim_set *set, uint32_t cpu)
 {
 	set->bits[cpu / 64] |= 1ull << (cpu % 64);
+	++set->version;
 	if (set->words <= cpu / 64)
 		set->words = cpu / 64 + 1;
 }

@@ -9,10 +9,10 @@
 
 struct team {
 	uint32_t size, rounds;
-	uint32_t started, finished; // atomic
-	uint32_t guarded;           // by lock
-	uint32_t bare;              // by nobody
-	uint32_t flag, data, seen;  // the planted order bug
+	uint32_t finished;         // atomic
+	uint32_t guarded;          // by lock
+	uint32_t bare;             // by nobody
+	uint32_t flag, data, seen; // the planted order bug
 	struct mini_lock lock;
 	struct mini_sem done;
 };
@@ -68,21 +68,12 @@ static void points_main(void *arg)
 	mini_up(&team->done);
 }
 
-// Waits for the others by polling, so that they start together.
-static void gather(struct team *team)
-{
-	__atomic_fetch_add(&team->started, 1, __ATOMIC_RELAXED);
-	while (__atomic_load_n(&team->started, __ATOMIC_RELAXED) < team->size)
-		hal_cpu_relax();
-}
-
 // A bug of depth 2: the flag is raised before the data is there, and the reader looks once, after long work. It shows only if
 // the writer is held up between the two for as long as that work takes.
 static void order_main(void *arg)
 {
 	struct team *team = arg;
 	bool writer = __atomic_fetch_add(&team->seen, 1, __ATOMIC_RELAXED) == 0;
-	gather(team);
 	for (uint32_t i = 0; i < (writer ? 5 : team->rounds); ++i)
 		atomic_step();
 	if (writer) {
