@@ -4,144 +4,143 @@
 // frames. kfree() looks up the byte of the frame that the address lies in: the id of its cache, or 0 for a range.
 #include "slab_impl.h"
 
-#include "kern/image.h"
-
-static const uint16_t class_sizes[KMALLOC_CLASSES] = {
-	8,   16,  32,  48,   64,   80,   96,   112,  128,  160,  192,  224,  256,  320,  384,  448,  512,
-	640, 768, 896, 1024, 1280, 1536, 1792, 2048, 2560, 3072, 3584, 4096, 5120, 6144, 7168, 8192,
+static const struct {
+	const char *name;
+	uint32_t size_bytes;
+} classes[KMALLOC_CLASSES] = {
+	{"kmalloc-16", 16},     {"kmalloc-32", 32},     {"kmalloc-48", 48},     {"kmalloc-64", 64},
+	{"kmalloc-80", 80},     {"kmalloc-96", 96},     {"kmalloc-112", 112},   {"kmalloc-128", 128},
+	{"kmalloc-160", 160},   {"kmalloc-192", 192},   {"kmalloc-224", 224},   {"kmalloc-256", 256},
+	{"kmalloc-320", 320},   {"kmalloc-384", 384},   {"kmalloc-448", 448},   {"kmalloc-512", 512},
+	{"kmalloc-640", 640},   {"kmalloc-768", 768},   {"kmalloc-896", 896},   {"kmalloc-1024", 1024},
+	{"kmalloc-1280", 1280}, {"kmalloc-1536", 1536}, {"kmalloc-1792", 1792}, {"kmalloc-2048", 2048},
+	{"kmalloc-2560", 2560}, {"kmalloc-3072", 3072}, {"kmalloc-3584", 3584}, {"kmalloc-4096", 4096},
+	{"kmalloc-5120", 5120}, {"kmalloc-6144", 6144}, {"kmalloc-7168", 7168}, {"kmalloc-8192", 8192},
 };
 
-static const char *const class_names[KMALLOC_CLASSES] = {
-	"kmalloc-8",    "kmalloc-16",   "kmalloc-32",   "kmalloc-48",   "kmalloc-64",   "kmalloc-80",   "kmalloc-96",
-	"kmalloc-112",  "kmalloc-128",  "kmalloc-160",  "kmalloc-192",  "kmalloc-224",  "kmalloc-256",  "kmalloc-320",
-	"kmalloc-384",  "kmalloc-448",  "kmalloc-512",  "kmalloc-640",  "kmalloc-768",  "kmalloc-896",  "kmalloc-1024",
-	"kmalloc-1280", "kmalloc-1536", "kmalloc-1792", "kmalloc-2048", "kmalloc-2560", "kmalloc-3072", "kmalloc-3584",
-	"kmalloc-4096", "kmalloc-5120", "kmalloc-6144", "kmalloc-7168", "kmalloc-8192",
+#define SMALL_MAX 1024u
+
+// Size to slab id (class + SLAB_ID_CLASSES): by 16 bytes to SMALL_MAX, by 128 above.
+static const uint8_t small_ids[SMALL_MAX / 16 + 1] = {
+	[0 ... 1] = 1,    [2] = 2,          [3] = 3,          [4] = 4,          [5] = 5,
+	[6] = 6,          [7] = 7,          [8] = 8,          [9 ... 10] = 9,   [11 ... 12] = 10,
+	[13 ... 14] = 11, [15 ... 16] = 12, [17 ... 20] = 13, [21 ... 24] = 14, [25 ... 28] = 15,
+	[29 ... 32] = 16, [33 ... 40] = 17, [41 ... 48] = 18, [49 ... 56] = 19, [57 ... 64] = 20,
+};
+static const uint8_t medium_ids[SLAB_OBJECT_MAX / 128 + 1] = {
+	[9 ... 10] = 21,  [11 ... 12] = 22, [13 ... 14] = 23, [15 ... 16] = 24, [17 ... 20] = 25, [21 ... 24] = 26,
+	[25 ... 28] = 27, [29 ... 32] = 28, [33 ... 40] = 29, [41 ... 48] = 30, [49 ... 56] = 31, [57 ... 64] = 32,
 };
 
-// Size to class: by eighths of 64 bytes up to 1 KiB, by 128 bytes above (class_index).
-static const uint8_t class_table[185] = {
-	[0 ... 1] = 0,      [2] = 1,
-	[3 ... 4] = 2,      [5 ... 6] = 3,
-	[7 ... 8] = 4,      [9 ... 10] = 5,
-	[11 ... 12] = 6,    [13 ... 14] = 7,
-	[15 ... 16] = 8,    [17 ... 20] = 9,
-	[21 ... 24] = 10,   [25 ... 28] = 11,
-	[29 ... 32] = 12,   [33 ... 40] = 13,
-	[41 ... 48] = 14,   [49 ... 56] = 15,
-	[57 ... 64] = 16,   [65 ... 80] = 17,
-	[81 ... 96] = 18,   [97 ... 112] = 19,
-	[113 ... 128] = 20, [129 ... 130] = 21,
-	[131 ... 132] = 22, [133 ... 134] = 23,
-	[135 ... 136] = 24, [137 ... 140] = 25,
-	[141 ... 144] = 26, [145 ... 148] = 27,
-	[149 ... 152] = 28, [153 ... 160] = 29,
-	[161 ... 168] = 30, [169 ... 176] = 31,
-	[177 ... 184] = 32,
-};
-
-static force_inline uint32_t class_of(size_t size_bytes)
+static force_inline uint32_t id_of_size(size_t size_bytes)
 {
 	uint32_t size = (uint32_t)size_bytes;
-	return class_table[likely(size <= 1024) ? (size + 7) >> 3 : ((size + 127) >> 7) + 120];
+	return size <= SMALL_MAX ? small_ids[(size + 15) / 16] : medium_ids[(size + 127) / 128];
 }
 
-static no_inline void *large_alloc(size_t size_bytes, size_t align, uint32_t mem_flags)
+static force_inline void *object_alloc(uint32_t id, size_t size_bytes, uint32_t mem_flags, uintptr_t where)
 {
-	return range_alloc_aligned(size_bytes, align, mem_flags, account_root());
+	return slab_alloc_inline(id, KMALLOC_LINK_OFFSET(id), size_bytes, mem_flags, where);
 }
 
-// What every way in ends with: tags, zeroes, poison.
-static force_inline void *object_finish(uint32_t id, void *object, size_t size_bytes, uint32_t mem_flags,
-					uintptr_t where)
+static no_inline void *kmalloc_large(size_t size_bytes, uint32_t mem_flags, uintptr_t where)
 {
-#if SLAB_TAGGED
-	slab_debug_alloc(slab_state()->caches[id], object, (uint32_t)size_bytes, where);
-#else
-	(void)size_bytes;
-	(void)where;
-#endif
-	if (unlikely((mem_flags | kernel_self()->poison) != 0))
-		slab_fill(slab_state()->caches[id], object, mem_flags);
-	return object;
-}
-
-static force_inline void *class_alloc(uint32_t class, size_t size_bytes, uint32_t mem_flags, uintptr_t where)
-{
-	uint32_t id = SLAB_ID_CLASSES + class;
-	void *object = slab_alloc_fast(id);
-	if (unlikely(object == NULL))
-		object = slab_alloc_slow(slab_state()->caches[id], mem_flags);
-	if (unlikely(object == NULL))
-		return NULL;
-	return object_finish(id, object, size_bytes, mem_flags, where);
+	if (size_bytes <= SLAB_OBJECT_MAX)
+		return object_alloc(id_of_size(size_bytes), size_bytes, mem_flags, where);
+	return range_alloc_unasked(size_bytes, FRAME_SIZE, mem_flags, account_root());
 }
 
 void *kmalloc(size_t size_bytes, uint32_t mem_flags)
 {
-	if (unlikely(size_bytes > SLAB_OBJECT_MAX))
-		return large_alloc(size_bytes, FRAME_SIZE, mem_flags);
 	if (fault_should_fail(mem_flags))
 		return NULL;
-	return class_alloc(class_of(size_bytes), size_bytes, mem_flags, CALLER());
+	if (unlikely(size_bytes > SMALL_MAX))
+		return kmalloc_large(size_bytes, mem_flags, CALLER());
+	return object_alloc(id_of_size(size_bytes), size_bytes, mem_flags, CALLER());
 }
 
 void *kmalloc_array(size_t count, size_t size_bytes, uint32_t mem_flags)
 {
 	size_t total;
-	if (mul_overflows(count, size_bytes, &total))
+	if (mul_overflows(count, size_bytes, &total) || fault_should_fail(mem_flags))
 		return NULL;
-	if (unlikely(total > SLAB_OBJECT_MAX))
-		return large_alloc(total, FRAME_SIZE, mem_flags);
-	if (fault_should_fail(mem_flags))
-		return NULL;
-	return class_alloc(class_of(total), total, mem_flags, CALLER());
+	return kmalloc_large(total, mem_flags, CALLER());
 }
 
 void *kmalloc_aligned(size_t size_bytes, size_t align, uint32_t mem_flags)
 {
 	VERIFY(IS_POWER_OF_2(align));
-	if (size_bytes > SLAB_OBJECT_MAX || align > SLAB_ALIGN_MAX)
-		return large_alloc(MAX(size_bytes, (size_t)1), align, mem_flags);
 	if (fault_should_fail(mem_flags))
 		return NULL;
-	uint32_t class = class_of(MAX(size_bytes, align));
-	while (slab_state()->classes[class].align < align)
-		class ++;
-	return class_alloc(class, size_bytes, mem_flags, CALLER());
+	if (size_bytes > SLAB_OBJECT_MAX || align > SLAB_ALIGN_MAX)
+		return range_alloc_unasked(MAX(size_bytes, (size_t)1), align, mem_flags, account_root());
+	uint32_t id = id_of_size(MAX(size_bytes, align));
+	while (slab_state()->caches[id]->align < align)
+		id++;
+	return object_alloc(id, size_bytes, mem_flags, CALLER());
+}
+
+// ---- freeing -------------------------------------------------------------------------------------------------------
+
+static no_inline cold_path noreturn void kfree_panic(const void *memory)
+{
+	panic("kfree: %p is not memory of this kernel", memory);
 }
 
 // The id of the slab cache that the address belongs to; 0: of none.
-static force_inline uint32_t owner_id(const void *memory)
+static uint32_t owner_id(const void *memory)
 {
 	const struct frame_state *state = kernel_self()->frames;
 	size_t index = ((uintptr_t)memory - (uintptr_t)state->base) >> FRAME_SHIFT;
 	if (unlikely(index >= state->frame_limit))
-		panic("kfree: %p is not memory of this kernel", memory);
-	return __atomic_load_n(&state->slab_of[index], __ATOMIC_RELAXED);
+		kfree_panic(memory);
+	return __atomic_load_n(&state->line_of[index], __ATOMIC_RELAXED) / (uint32_t)sizeof(struct slab_line);
 }
 
-static force_inline void object_free(uint32_t id, void *memory, uintptr_t where)
+// What the fast path leaves: nothing, a range, an object for which there is no room.
+static no_inline void kfree_slow(void *memory)
 {
-#if SLAB_TAGGED
-	slab_debug_free(slab_state()->caches[id], memory, where);
-#else
+	if (memory == NULL)
+		return;
+	uint32_t id = owner_id(memory);
+	if (id == 0)
+		range_free(memory);
+	else
+		slab_free_slow(id, memory);
+}
+
+static void kfree_debug(void *memory, uintptr_t where)
+{
+	uint32_t id = SLAB_TAGGED && memory != NULL ? owner_id(memory) : 0;
 	(void)where;
-#endif
-	if (unlikely(!slab_free_fast(id, memory)))
-		slab_free_slow(slab_state()->caches[id], memory);
+	if (id != 0)
+		slab_debug_free(slab_state()->caches[id], memory, where);
 }
 
 void kfree(void *memory)
 {
-	if (unlikely(memory == NULL))
+	kfree_debug(memory, CALLER());
+	struct hal_thread *self = hal_self();
+	if (unlikely(!percpu_enter(self))) {
+		kfree_slow(memory);
 		return;
-	uint32_t id = owner_id(memory);
-	if (unlikely(id == 0))
-		range_free(memory);
-	else
-		object_free(id, memory, CALLER());
+	}
+	struct slab_cpu *cpu = slab_cpu_of(self);
+	size_t index = ((uintptr_t)memory - (uintptr_t)cpu->base) >> FRAME_SHIFT;
+	bool taken = false;
+	if (likely(index < cpu->frame_limit)) {
+		// Line 0, which frames that belong to no cache have, never has room.
+		uint32_t offset = __atomic_load_n(&cpu->line_of[index], __ATOMIC_RELAXED);
+		taken = line_push(slab_line_at(cpu, offset), memory, KFREE_LINK_OFFSET(slab_line_at(cpu, offset)));
+	}
+	percpu_leave(self);
+	if (unlikely(!taken))
+		kfree_slow(memory);
+	else if (unlikely(percpu_resched(self) != 0))
+		preempt_enable_slow();
 }
+
+// ---- sizes ---------------------------------------------------------------------------------------------------------
 
 size_t kmalloc_usable(const void *memory)
 {
@@ -189,8 +188,8 @@ void *krealloc(void *memory, size_t size_bytes, uint32_t mem_flags)
 err_t kmalloc_init(struct slab_state *state)
 {
 	for (uint32_t class = 0; class < KMALLOC_CLASSES; class ++) {
-		struct slab_params params = {.name = class_names[class], .size_bytes = class_sizes[class]};
-		err_t err = slab_cache_setup(&state->classes[class], SLAB_ID_CLASSES + class, &params, false);
+		struct slab_params params = {.name = classes[class].name, .size_bytes = classes[class].size_bytes};
+		err_t err = slab_cache_setup(&state->classes[class], SLAB_ID_CLASSES + class, &params);
 		if (err != 0)
 			return err;
 	}

@@ -15,7 +15,7 @@
 //   reserve.c      frame_reserve(): frames put aside
 //   account.c      who pays          pressure.c  who can give back          fault.c  failures on purpose
 //   range.c        runs of whole frames, not rounded to a power of two
-//   slab_impl.h    slab.c, slab_page.c, depot.c, slab_debug.c, slab_info.c, kmalloc.c have a page of their own
+//   slab_impl.h    slab.c, slab_cpu.c, slab_page.c, depot.c, slab_debug.c, slab_info.c, kmalloc.c have a page of their own
 //   mem_check.c    frame_check(): recounts it all
 //
 // Objects. A *region* is one run of RAM on one node. Its descriptors (struct frame) lie in an array; frames are named by their
@@ -97,8 +97,8 @@ struct frame {
 		struct account *account;  // USED, RESERVED, RUN
 		struct slab_cache *cache; // SLAB; the cache names the account
 	};
-	uint32_t slab_free; // SLAB: first free object, (offset / 8) + 1; 0 none
-	uint32_t reserved;
+	uint32_t slab_free;   // SLAB: first free object, (offset / 8) + 1; 0 none
+	uint32_t slab_colour; // SLAB: which object is carved first
 };
 
 struct frame_region {
@@ -152,7 +152,7 @@ struct frame_state {
 	uint32_t frame_limit; // beyond the last frame of all regions
 	uint32_t reserved;    // atomic: frames put aside by frame_reserve()
 	uint32_t failures;    // atomic
-	uint8_t *slab_of;     // per frame: id of the slab cache that it belongs to, 0 none. Byte: atomic
+	uint16_t *line_of;    // per frame, atomic: where in struct slab_cpu kfree() finds its line; 0: not a slab's
 	struct pressure_state *pressure;
 	uint8_t preference[HAL_MAX_NODES][HAL_MAX_NODES]; // regions from near to far, by node
 	struct frame_region regions[HAL_MAX_NODES];
@@ -249,6 +249,9 @@ err_t account_init(struct kernel *kernel) must_check;
 err_t pressure_init(struct kernel *kernel) must_check;
 uint32_t pressure_run(uint32_t wanted_frames); // frames given back; may sleep
 err_t fault_init(struct kernel *kernel) must_check;
+
+// range.c: range_alloc_aligned() for those who have asked fault_should_fail() themselves.
+void *range_alloc_unasked(size_t size_bytes, size_t align, uint32_t mem_flags, struct account *account);
 
 // slab.c: what the slab wants of the boot arena.
 err_t slab_init_arena(struct kernel *kernel) must_check;

@@ -101,8 +101,8 @@ static err_t regions_take_over(struct kernel *kernel, struct frame_state *state)
 	for (uint32_t i = 0; i < state->region_count; i++)
 		usable_frames += state->regions[i].end - state->regions[i].first;
 	first->frames = boot_alloc(kernel, (size_t)(first->end - first->first) * sizeof(struct frame), CACHE_LINE_SIZE);
-	state->slab_of = boot_alloc(kernel, state->frame_limit, CACHE_LINE_SIZE);
-	if (first->frames == NULL || state->slab_of == NULL)
+	state->line_of = boot_alloc(kernel, state->frame_limit * sizeof(uint16_t), CACHE_LINE_SIZE);
+	if (first->frames == NULL || state->line_of == NULL)
 		return ERR(ENOMEM);
 	err_t err = frame_cpu_init(kernel, usable_frames);
 	if (err == 0)

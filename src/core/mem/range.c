@@ -33,12 +33,12 @@ static uint32_t run_take(struct frame_state *state, uint32_t count, uint32_t ali
 	return index;
 }
 
-void *range_alloc_aligned(size_t size_bytes, size_t align, uint32_t mem_flags, struct account *account)
+void *range_alloc_unasked(size_t size_bytes, size_t align, uint32_t mem_flags, struct account *account)
 {
 	struct frame_state *state = frame_state();
 	size_t count = (size_bytes >> FRAME_SHIFT) + ((size_bytes & (FRAME_SIZE - 1)) != 0);
 	VERIFY(IS_POWER_OF_2(align));
-	if (fault_should_fail(mem_flags) || count == 0 || count >= state->frame_limit)
+	if (count == 0 || count >= state->frame_limit)
 		return NULL;
 	account = account_or_current(account);
 	if (account_charge(account, (uint32_t)count) != 0)
@@ -57,6 +57,11 @@ void *range_alloc_aligned(size_t size_bytes, size_t align, uint32_t mem_flags, s
 	void *memory = frame_address(state, index);
 	frame_prepare(memory, count << FRAME_SHIFT, mem_flags);
 	return memory;
+}
+
+void *range_alloc_aligned(size_t size_bytes, size_t align, uint32_t mem_flags, struct account *account)
+{
+	return fault_should_fail(mem_flags) ? NULL : range_alloc_unasked(size_bytes, align, mem_flags, account);
 }
 
 void *range_alloc(size_t size_bytes, uint32_t mem_flags, struct account *account)

@@ -16,21 +16,31 @@ struct tally {
 	uint32_t depot;
 };
 
+// How many objects another CPU's magazine has. Its first object may be handed out meanwhile and say anything: a guess then, but
+// RAM is always readable.
+static no_asan no_tsan uint32_t magazine_guess(const struct slab_line *line, void *const *magazine)
+{
+	void *first = *(void *const volatile *)magazine;
+	if (first == NULL)
+		return 0;
+	uint32_t depth = *(volatile uint32_t *)&slab_link_at(first, line->link_offset)->depth;
+	return MIN(depth, 2 * line->limit);
+}
+
 // Counts of other CPUs are read while they change: they agree when all is quiet.
 static void tally_cache(struct slab_cache *cache, struct tally *tally)
 {
 	struct kernel *kernel = kernel_self();
 	*tally = (struct tally){0};
-	for (uint32_t i = 0; i < kernel->cpu_count && !cache->bare; i++) {
-		const struct slab_cpu *local = &kernel->cpus[i]->slab[cache->id];
-		tally->refilled += atomic_load_u32_relaxed_nopoint(&local->refilled);
-		tally->flushed += atomic_load_u32_relaxed_nopoint(&local->flushed);
-		tally->held += atomic_load_u32_relaxed_nopoint(&local->count);
-		tally->held += __atomic_load_n(&local->previous_count, __ATOMIC_RELAXED);
+	for (uint32_t i = 0; i < kernel->cpu_count; i++) {
+		const struct slab_line *line = &kernel->cpus[i]->slab->lines[cache->id];
+		tally->refilled += atomic_load_u32_relaxed_nopoint(&line->refilled);
+		tally->flushed += atomic_load_u32_relaxed_nopoint(&line->flushed);
+		tally->held += magazine_guess(line, &line->hot) + magazine_guess(line, &line->previous);
 	}
 	spin_lock(&cache->depot.lock);
-	for (const struct magazine *full = cache->depot.full; full != NULL; full = full->next)
-		tally->depot += full->count;
+	for (void *magazine = cache->depot.first; magazine != NULL; magazine = slab_link(cache, magazine)->chain)
+		tally->depot += slab_link(cache, slab_link(cache, magazine)->next)->depth + 1;
 	spin_unlock(&cache->depot.lock);
 }
 
@@ -43,11 +53,11 @@ static void cache_info(struct slab_cache *cache, struct slab_info *info)
 		.name = cache->name,
 		.object_size_bytes = cache->size_bytes,
 		.align = cache->align,
-		.objects_live = cache->bare ? cache->out_count : tally.refilled - tally.flushed - tally.held,
+		.objects_live = tally.refilled - tally.flushed - tally.held,
 		.objects_total = cache->slab_count * cache->per_slab,
 		.slabs = cache->slab_count,
 		.frames = cache->slab_count << cache->order,
-		.magazine_rounds = cache->bare ? 0 : magazine_capacity(cache->depot.type),
+		.magazine_rounds = atomic_load_u32_relaxed_nopoint(&cache->depot.limit),
 		.allocs = tally.refilled,
 		.frees = tally.flushed,
 	};
@@ -95,10 +105,9 @@ static void leak_add(struct leak_list *list, const char *cache, uintptr_t where,
 	list->leaks[i].bytes += bytes;
 }
 
-static void leaks_of_slab(struct leak_list *list, struct slab_cache *cache, const struct frame *slab, const char *base)
+static void leaks_of_slab(struct leak_list *list, struct slab_cache *cache, const char *base)
 {
-	uint32_t carved = slab->slab_carved;
-	for (uint32_t i = 0; i < carved; i++) {
+	for (uint32_t i = 0; i < cache->per_slab; i++) {
 		const struct slab_tag *tag = slab_tag(cache, base + (size_t)i * cache->stride_bytes);
 		if (atomic_load_u32_relaxed_nopoint(&tag->state) == SLAB_TAG_LIVE)
 			leak_add(list, cache->name, tag->where, tag->requested_bytes);
@@ -110,9 +119,9 @@ static void leaks_of_cache(struct leak_list *list, struct slab_cache *cache)
 	struct frame_state *state = frame_state();
 	const uint32_t heads[] = {cache->partial, cache->full};
 	spin_lock(&cache->lock);
-	for (uint32_t i = 0; i < array_count(heads) && !cache->bare; i++)
+	for (uint32_t i = 0; i < array_count(heads); i++)
 		for (uint32_t at = heads[i]; at != 0; at = frame_at(state, at)->next)
-			leaks_of_slab(list, cache, frame_at(state, at), frame_address(state, at));
+			leaks_of_slab(list, cache, frame_address(state, at));
 	spin_unlock(&cache->lock);
 }
 
@@ -181,19 +190,19 @@ static err_t check_failed(const struct slab_cache *cache, const char *what, uint
 
 static err_t check_free_list(const struct slab_cache *cache, const struct frame *slab, char *base, uint32_t index)
 {
-	uint32_t limit = (FRAME_SIZE << cache->order) / 8;
 	uint32_t expected = slab->slab_carved - slab->slab_used;
+	char *object = slab->slab_free == 0 ? NULL : base + (size_t)(slab->slab_free - 1) * 8;
 	uint32_t seen = 0;
-	for (uint32_t link = slab->slab_free; link != 0; seen++) {
-		char *object = base + (size_t)(link - 1) * 8;
+	for (; object != NULL; seen++) {
+		size_t offset = (size_t)(object - base);
 		if (seen == expected)
 			return check_failed(cache, "free list too long", index);
-		if (link > limit || (size_t)(object - base) % cache->stride_bytes != 0)
+		if (offset >= (size_t)FRAME_SIZE << cache->order || offset % cache->stride_bytes != 0)
 			return check_failed(cache, "free list leads out of the slab", index);
 		err_t err = slab_debug_check_free(cache, object);
 		if (err != 0)
 			return err;
-		link = *slab_link(cache, object);
+		object = slab_link(cache, object)->next;
 	}
 	return seen == expected ? 0 : check_failed(cache, "free list too short", index);
 }
@@ -246,7 +255,7 @@ static err_t check_cache_locked(const struct slab_cache *cache)
 // Objects out of slabs against those that CPUs and depot account for; what moves meanwhile shows as a difference once.
 static err_t check_tally(struct slab_cache *cache)
 {
-	for (uint32_t tries = 0; tries < CHECK_TRIES && !cache->bare; tries++) {
+	for (uint32_t tries = 0; tries < CHECK_TRIES; tries++) {
 		struct tally tally;
 		tally_cache(cache, &tally);
 		spin_lock(&cache->lock);
@@ -256,7 +265,7 @@ static err_t check_tally(struct slab_cache *cache)
 			return 0;
 		hal_cpu_relax();
 	}
-	return cache->bare ? 0 : check_failed(cache, "objects are lost between slabs and magazines", 0);
+	return check_failed(cache, "objects are lost between slabs and magazines", 0);
 }
 
 err_t slab_check(void)

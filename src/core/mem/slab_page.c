@@ -6,7 +6,6 @@
 #include "slab_impl.h"
 
 #include "kern/counter.h"
-#include "kern/image.h"
 #include "kern/trace.h"
 
 // ---- lists of slabs (by frame index, across regions) ---------------------------------------------------------------
@@ -63,46 +62,59 @@ struct frame *slab_of_object(struct frame_state *state, const struct slab_cache 
 
 // ---- objects in and out --------------------------------------------------------------------------------------------
 
+// Carving begins at another object in each slab, or the hot objects of all caches would share the cache sets of page starts.
+static void *slab_carve(const struct slab_cache *cache, struct frame *slab, char *base)
+{
+	uint32_t at = slab->slab_colour + slab->slab_carved++;
+	if (at >= cache->per_slab)
+		at -= cache->per_slab;
+	return base + (size_t)at * cache->stride_bytes;
+}
+
 static void *slab_pop(const struct slab_cache *cache, struct frame *slab, char *base)
 {
 	if (slab->slab_free == 0)
-		return base + (size_t)slab->slab_carved++ * cache->stride_bytes;
-	void *object = base + (size_t)(slab->slab_free - 1) * 8;
-	uint32_t next = *slab_link(cache, object);
+		return slab_carve(cache, slab, base);
+	char *object = base + (size_t)(slab->slab_free - 1) * 8;
+	char *next = slab_link(cache, object)->next;
 	// A link that leads out of the slab was overwritten by whoever used the object after freeing it.
-	if (unlikely(next > (FRAME_SIZE << cache->order) / 8))
+	if (unlikely(next != NULL && (size_t)(next - base) >= (size_t)FRAME_SIZE << cache->order))
 		panic("slab: %s: free list of %p is damaged: used after free?", cache->name, object);
-	slab->slab_free = next;
+	slab->slab_free = next == NULL ? 0 : (uint32_t)((size_t)(next - base) / 8) + 1;
 	return object;
 }
 
-uint32_t slab_take(struct slab_cache *cache, void **objects, uint32_t count)
+void *slab_take(struct slab_cache *cache, uint32_t count)
 {
 	struct frame_state *state = frame_state();
-	uint32_t taken = 0;
+	void *chain = NULL;
+	uint32_t depth = 0;
 	spin_lock(&cache->lock);
-	while (taken < count) {
+	while (depth < count) {
 		uint32_t index = cache->partial != 0 ? cache->partial : cache->empty;
 		if (index == 0)
 			break;
 		struct frame *slab = frame_at(state, index);
-		uint32_t batch = MIN(count - taken, cache->per_slab - slab->slab_used);
-		for (uint32_t i = 0; i < batch; i++)
-			objects[taken++] = slab_pop(cache, slab, frame_address(state, index));
+		uint32_t batch = MIN(count - depth, cache->per_slab - slab->slab_used);
+		for (uint32_t i = 0; i < batch; i++) {
+			void *object = slab_pop(cache, slab, frame_address(state, index));
+			*slab_link(cache, object) = (struct slab_link){.next = chain, .depth = ++depth};
+			chain = object;
+		}
 		slab_used_set(state, cache, index, slab->slab_used + batch);
 	}
 	spin_unlock(&cache->lock);
-	return taken;
+	return chain;
 }
 
 static void slab_push(struct frame_state *state, struct slab_cache *cache, void *object)
 {
 	uint32_t index;
 	struct frame *slab = slab_of_object(state, cache, object, &index);
-	size_t offset = (size_t)((char *)object - (char *)frame_address(state, index));
+	char *base = frame_address(state, index);
 	VERIFY(slab->cache == cache);
-	*slab_link(cache, object) = slab->slab_free;
-	slab->slab_free = (uint32_t)(offset / 8) + 1;
+	slab_link(cache, object)->next = slab->slab_free == 0 ? NULL : base + (size_t)(slab->slab_free - 1) * 8;
+	slab->slab_free = (uint32_t)((size_t)((char *)object - base) / 8) + 1;
 	slab_used_set(state, cache, index, slab->slab_used - 1u);
 }
 
@@ -112,14 +124,17 @@ static uint32_t empty_limit(const struct slab_cache *cache)
 	return 1 + cache->slab_count / 8;
 }
 
-void slab_give(struct slab_cache *cache, void *const *objects, uint32_t count)
+void slab_give(struct slab_cache *cache, void *chain)
 {
 	struct frame_state *state = frame_state();
 	spin_lock(&cache->lock);
-	for (uint32_t i = 0; i < count; i++)
-		slab_push(state, cache, objects[i]);
-	bool surplus = cache->empty_count > empty_limit(cache);
+	while (chain != NULL) {
+		void *object = chain;
+		chain = slab_link(cache, object)->next;
+		slab_push(state, cache, object);
+	}
 	uint32_t keep = empty_limit(cache);
+	bool surplus = cache->empty_count > keep;
 	spin_unlock(&cache->lock);
 	if (surplus)
 		slab_release_empty(cache, keep);
@@ -127,10 +142,12 @@ void slab_give(struct slab_cache *cache, void *const *objects, uint32_t count)
 
 // ---- slabs in and out ----------------------------------------------------------------------------------------------
 
+// For kfree(), which expects links where kmalloc's caches have theirs.
 static void slab_mark_frames(struct frame_state *state, uint32_t index, uint32_t order, uint32_t id)
 {
+	uint16_t offset = (uint16_t)(id * sizeof(struct slab_line));
 	for (uint32_t i = 0; i < 1u << order; i++)
-		__atomic_store_n(&state->slab_of[index + i], (uint8_t)id, __ATOMIC_RELAXED);
+		__atomic_store_n(&state->line_of[index + i], offset, __ATOMIC_RELAXED);
 }
 
 static void slab_destruct(const struct slab_cache *cache, char *base, uint32_t count)
@@ -162,6 +179,7 @@ static void slab_unmake(struct frame_state *state, struct slab_cache *cache, uin
 	slab_mark_frames(state, index, cache->order, 0);
 	slab->cache = NULL;
 	slab->slab_free = 0;
+	slab->slab_colour = 0;
 	slab->next = 0;
 	slab->prev = 0;
 	frame_kind_set(slab, FRAME_CACHED);
@@ -187,7 +205,7 @@ err_t slab_grow(struct slab_cache *cache, uint32_t mem_flags)
 	slab->slab_used = 0;
 	slab->slab_carved = 0;
 	slab->slab_free = 0;
-	slab_mark_frames(state, index, cache->order, cache->id);
+	slab_mark_frames(state, index, cache->order, cache->construct != NULL ? 0 : cache->id);
 	err_t err = slab_construct(cache, base);
 	if (err != 0) {
 		slab_unmake(state, cache, index);
@@ -195,6 +213,7 @@ err_t slab_grow(struct slab_cache *cache, uint32_t mem_flags)
 	}
 	slab_debug_made(cache, base);
 	spin_lock(&cache->lock);
+	slab->slab_colour = (cache->id * 11 + cache->made_count++ * 5) % cache->per_slab;
 	slab_list_push(state, &cache->empty, index);
 	cache->slab_count++;
 	cache->empty_count++;
