@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // One run of one instance, from configuration to figures. The terminal is taken only for an interactive run, and given
-// back on every way out (hal_hosted/terminal.h).
+// back on every way out (terminal.h).
 #include "sim_impl.h"
 
 #include "terminal.h"
