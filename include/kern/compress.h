@@ -3,7 +3,7 @@
 // Compression by LZ4 (block format) and Zstandard (RFC 8878 frames) in the caller's memory. Both are deterministic: the same
 // bytes in give the same bytes out on every machine. Nothing is kept between calls; a workspace serves one call at a time
 // and may hold anything before. Pure apart from the workspace; the time is that of the data, so call it where preemption
-// is on. Stack: at most 2 KiB.
+// is on. Stack: about 2 KiB.
 #ifndef KERN_COMPRESS_H
 #define KERN_COMPRESS_H
 
