@@ -102,8 +102,9 @@
 #define WRITE_ONCE(x, value)                                                                                           \
 	({                                                                                                             \
 		static_assert(sizeof(x) <= sizeof(void *), "wider than the machine's single access");                  \
+		__typeof__(x) once_value_ = (value); /* before the point: x may be read in it */                       \
 		ATOMIC_POINT();                                                                                        \
-		__atomic_store_n(&(x), (value), __ATOMIC_RELAXED);                                                     \
+		__atomic_store_n(&(x), once_value_, __ATOMIC_RELAXED);                                                 \
 	})
 
 // Publish a scalar or typed pointer with everything written before it, and the look that pairs with that.
@@ -116,8 +117,9 @@
 #define STORE_RELEASE(x, value)                                                                                        \
 	({                                                                                                             \
 		static_assert(sizeof(x) <= sizeof(void *), "wider than the machine's single access");                  \
+		__typeof__(x) once_value_ = (value); /* before the point: x may be read in it */                       \
 		ATOMIC_POINT();                                                                                        \
-		__atomic_store_n(&(x), (value), __ATOMIC_RELEASE);                                                     \
+		__atomic_store_n(&(x), once_value_, __ATOMIC_RELEASE);                                                 \
 	})
 
 #endif

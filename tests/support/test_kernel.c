@@ -9,8 +9,9 @@
 #include "kern/fmt.h"
 #include "kern/test.h"
 
-extern const struct test_case *const __start_tbos_tests[];
-extern const struct test_case *const __stop_tbos_tests[];
+// Weak: a program may bring bodies of another kind.
+extern const struct test_case *const __start_tbos_tests[] __attribute__((__weak__));
+extern const struct test_case *const __stop_tbos_tests[] __attribute__((__weak__));
 
 uint32_t test_count(void)
 {
