@@ -29,6 +29,12 @@ void hal_cpu_relax(void);
 void hal_spin_wait(const uint32_t *word, uint32_t seen);
 void hal_spin_wake(const uint32_t *word);
 
+// The slow side of an asymmetric Dekker pair (Dice, Huang, Yang 2001; membarrier(2)): when it returns true, every CPU of the
+// instance has executed a full memory barrier since the call, or will before it runs kernel code again. The fast side needs no
+// more than a compiler barrier. False: the machine or the build cannot, nothing has happened, and it never will. irq-safe;
+// a microsecond or two.
+bool hal_cpu_barrier(void);
+
 // Prepares a context: the first switch to `thread` calls entry(arg) on its stack, masked, with preempt_count as the kernel
 // set it. The stack is CONFIG_KSTACK_SIZE bytes from `thread`; `header_size_bytes` of them are the thread header. Sets
 // irq_off, resched, point_mask, sp, sanitizer. `entry` must not return. irq-safe. Errors: -EAGAIN (instrumented builds: no fiber).

@@ -6,8 +6,10 @@
 #include "host_console.h"
 #include "host_fiber.h"
 #include "host_slot.h"
+#include "host_syscall.h"
 
 #include <errno.h>
+#include <linux/membarrier.h>
 
 void hal_irq_deliver(void)
 {
@@ -76,6 +78,20 @@ void hal_cpu_relax(void)
 {
 	struct tb_instance *instance = host_instance();
 	instance->engine->cpu_relax(instance);
+}
+
+// Simulated CPUs share a host thread, and TSan knows nothing of barriers made by others.
+bool hal_cpu_barrier(void)
+{
+	if (CONFIG_TSAN)
+		return false;
+	if (host_instance()->config.engine == TB_ENGINE_SIM)
+		return true;
+	long result = host_syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0, 0);
+	if (result == -EPERM && // the first one of this process
+	    host_syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0, 0) == 0)
+		result = host_syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0, 0);
+	return result == 0;
 }
 
 void hal_spin_wait(const uint32_t *word, uint32_t seen)

@@ -174,7 +174,7 @@ void balance_send(struct thread *thread)
 			runq_enqueue_locked(rq, thread, clock_now_ns());
 		else
 			balance_rehome_locked(rq, thread, target);
-		spin_unlock_irqrestore(&rq->lock, was);
+		runq_unlock(rq, was);
 		if (target == rq->cpu)
 			return;
 	}
@@ -214,7 +214,7 @@ static struct thread *victim_choose(const struct runq *rq, uint32_t cpu)
 
 static bool balance_steal_from(struct cpu *thief, struct runq *rq)
 {
-	spin_lock(&rq->lock);
+	biased_visit(&rq->lock);
 	// A CPU that is about to take its only thread keeps it.
 	bool busy = rq->cpu->running != rq->cpu->idle || rq->ready_count > 1;
 	struct thread *thread = busy ? victim_choose(rq, thief->hal.index) : NULL;
@@ -223,17 +223,17 @@ static bool balance_steal_from(struct cpu *thief, struct runq *rq)
 		runq_dequeue_locked(rq, thread);
 		balance_rehome_locked(rq, thread, thief);
 	}
-	spin_unlock(&rq->lock);
+	biased_leave(&rq->lock);
 	if (thread == NULL)
 		return false;
 	struct runq *own = thief->runq;
-	spin_lock(&own->lock);
+	biased_own(&own->lock);
 	own->steals++;
 	// Its affinity may have changed on the way.
 	bool allowed = balance_allows(thread, thief->hal.index);
 	if (allowed)
 		runq_enqueue_locked(own, thread, clock_now_ns());
-	spin_unlock(&own->lock);
+	biased_drop(&own->lock);
 	if (!allowed)
 		balance_send(thread);
 	return true;

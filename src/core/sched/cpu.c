@@ -26,7 +26,7 @@ static const struct sched_hooks sched_hooks = {
 
 static void runq_init(struct runq *rq, struct cpu *cpu)
 {
-	spin_init(&rq->lock, LOCK_RANK_RUNQ, "run queue");
+	biased_init(&rq->lock, cpu, cpu->kernel->sched->biased, LOCK_RANK_RUNQ, "run queue");
 	rq->cpu = cpu;
 	rq->running_prio = PRIO_IDLE;
 	rq->slice_end_ns = TB_FOREVER;
@@ -66,6 +66,7 @@ err_t sched_init(struct kernel *kernel)
 	state->next_id = 1;
 	state->slice_us = (uint32_t)(kernel->persona->slice_ns / NS_PER_US);
 	state->thread_limit = kernel->persona->thread_limit;
+	state->biased = !CONFIG_LOCKCHECK && hal_cpu_barrier();
 	kernel->sched = state;
 	for (uint32_t i = 0; i < kernel->cpu_count; i++) {
 		err_t err = sched_cpu_make(kernel->cpus[i]);
@@ -108,7 +109,11 @@ static void idle_wait(struct cpu *cpu)
 	timer_program(cpu);
 	trace_emit(TRACE_SCHED_IDLE, cpu->hal.index, 0);
 	rcu_idle_enter();
+	biased_away(&cpu->runq->lock);
+	biased_away(&cpu->timers->lock);
 	hal_cpu_idle();
+	biased_back(&cpu->runq->lock);
+	biased_back(&cpu->timers->lock);
 	rcu_idle_exit();
 }
 
@@ -192,7 +197,7 @@ err_t cpu_call(uint32_t cpu, void (*fn)(void *), void *arg)
 	do
 		call.next = head;
 	while (!atomic_cmpxchg_ptr_release(&rq->calls, &head, &call));
-	runq_request(rq, REQUEST_CALL);
+	runq_tell(rq, REQUEST_CALL);
 	hal_irq_restore(was);
 	// Unmasked: two CPUs may call each other.
 	while (atomic_load_u32_acquire(&call.done) == 0)

@@ -106,14 +106,14 @@ void sched_switch(enum switch_why why)
 	struct runq *rq = cpu->runq;
 
 	resched_clear_own();
-	spin_lock(&rq->lock);
+	biased_own(&rq->lock);
 	uint64_t now_ns = clock_now_ns();
 	runq_charge_locked(rq, now_ns);
 	struct thread *next = switch_is_off(prev, why) ? prev : switch_pick(rq, prev, why);
 	if (next == prev) {
 		runq_set_slice_locked(rq, now_ns);
 		timer_at_latest(cpu, rq->slice_end_ns);
-		spin_unlock(&rq->lock);
+		biased_drop(&rq->lock);
 		return;
 	}
 	cpu->switch_fate = switch_out(rq, prev, why);
@@ -121,7 +121,7 @@ void sched_switch(enum switch_why why)
 	runq_set_slice_locked(rq, now_ns);
 	timer_at_latest(cpu, rq->slice_end_ns);
 	rq->last = prev;
-	spin_unlock(&rq->lock);
+	biased_drop(&rq->lock);
 
 	ASSERT3(prev->stack_canary, ==, THREAD_CANARY);
 	stack_note_depth(prev);
@@ -141,7 +141,7 @@ static void switch_settle(struct runq *rq, struct thread *from, enum switch_fate
 		helper = balance_find_helper(rq, from);
 	atomic_store_u32_release_nopoint(&from->on_cpu, 0);
 	if (helper != NULL)
-		runq_request(helper->runq, REQUEST_RESCHED);
+		runq_tell(helper->runq, REQUEST_RESCHED);
 	if (fate == FATE_EXPELLED)
 		balance_send(from);
 	else if (fate == FATE_DEAD)

@@ -18,10 +18,10 @@ static void irq_requests(struct cpu *cpu)
 	struct runq *rq = cpu->runq;
 	uint32_t requests = atomic_xchg_u32_acq_rel(&rq->requests, 0);
 	if ((requests & REQUEST_RESCHED) != 0) {
-		spin_lock(&rq->lock);
+		biased_own(&rq->lock);
 		runq_charge_locked(rq, clock_now_ns());
 		runq_look_locked(rq);
-		spin_unlock(&rq->lock);
+		biased_drop(&rq->lock);
 	}
 	if ((requests & REQUEST_PROGRAM) != 0)
 		timer_program(cpu);

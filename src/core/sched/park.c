@@ -24,7 +24,7 @@ void thread_wake(struct thread *thread)
 		bool was;
 		struct runq *rq = thread_lock(thread, &was);
 		if (thread->state != THREAD_PARKED) {
-			spin_unlock_irqrestore(&rq->lock, was);
+			runq_unlock(rq, was);
 			return;
 		}
 		struct cpu *target = balance_place_locked(rq, thread, settled);
@@ -39,7 +39,7 @@ void thread_wake(struct thread *thread)
 		} else if (target != NULL) {
 			balance_rehome_locked(rq, thread, target);
 		}
-		spin_unlock_irqrestore(&rq->lock, was);
+		runq_unlock(rq, was);
 		if (target == rq->cpu)
 			return;
 		if (target == NULL)

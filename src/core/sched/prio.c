@@ -62,7 +62,7 @@ err_t thread_set_prio(struct thread *thread, enum thread_class klass, int32_t rt
 	int32_t prio = klass == CLASS_FAIR ? PRIO_FAIR_DEFAULT + nice : rt_prio;
 	atomic_store_u32_relaxed_nopoint((uint32_t *)&thread->prio_base, (uint32_t)prio);
 	prio_update_locked(rq, thread);
-	spin_unlock_irqrestore(&rq->lock, was);
+	runq_unlock(rq, was);
 	mutex_prio_changed(thread); // where it waits, and whom it lends to
 	return 0;
 }
@@ -73,7 +73,7 @@ void sched_inherit(struct thread *thread, int32_t prio)
 	struct runq *rq = thread_lock(thread, &was);
 	thread->prio_lent = prio;
 	prio_update_locked(rq, thread);
-	spin_unlock_irqrestore(&rq->lock, was);
+	runq_unlock(rq, was);
 }
 
 // Whether the thread runs where it may not; if so, its CPU has been told.
@@ -84,7 +84,7 @@ static bool thread_is_misplaced(struct thread *thread)
 	bool misplaced = thread->state == THREAD_RUNNING && !balance_allows(thread, rq->cpu->hal.index);
 	if (misplaced)
 		runq_look_locked(rq);
-	spin_unlock_irqrestore(&rq->lock, was);
+	runq_unlock(rq, was);
 	return misplaced;
 }
 
@@ -105,7 +105,7 @@ err_t thread_set_affinity(struct thread *thread, const struct cpu_mask *mask)
 	bool move = thread->on_runq != 0 && !balance_allows(thread, rq->cpu->hal.index);
 	if (move)
 		runq_dequeue_locked(rq, thread);
-	spin_unlock_irqrestore(&rq->lock, was);
+	runq_unlock(rq, was);
 	if (move)
 		balance_send(thread);
 	thread_wait_placed(thread);
@@ -116,7 +116,7 @@ static struct thread *runq_take_misplaced(struct runq *rq)
 {
 	static const enum thread_class firsts[] = {CLASS_FIFO, CLASS_FAIR};
 	struct thread *found = NULL;
-	bool was = spin_lock_irqsave(&rq->lock);
+	bool was = runq_lock(rq);
 	for (uint32_t i = 0; i < array_count(firsts) && found == NULL; i++) {
 		const struct sched_class *klass = sched_classes[firsts[i]];
 		found = (rq->ready_mask >> klass->order & 1u) != 0 ? klass->first(rq) : NULL;
@@ -127,16 +127,16 @@ static struct thread *runq_take_misplaced(struct runq *rq)
 		runq_dequeue_locked(rq, found);
 	else
 		runq_look_locked(rq);
-	spin_unlock_irqrestore(&rq->lock, was);
+	runq_unlock(rq, was);
 	return found;
 }
 
 static bool runq_runs_misplaced(struct runq *rq)
 {
-	bool was = spin_lock_irqsave(&rq->lock);
+	bool was = runq_lock(rq);
 	const struct thread *running = rq->cpu->running;
 	bool misplaced = running != rq->cpu->idle && !balance_allows(running, rq->cpu->hal.index);
-	spin_unlock_irqrestore(&rq->lock, was);
+	runq_unlock(rq, was);
 	return misplaced;
 }
 

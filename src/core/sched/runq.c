@@ -9,27 +9,46 @@ struct runq *thread_lock(struct thread *thread, bool *was)
 {
 	for (;;) {
 		struct cpu *home = atomic_load_ptr_acquire(&thread->home);
-		*was = spin_lock_irqsave(&home->runq->lock);
+		*was = runq_lock(home->runq);
 		if (likely(atomic_load_ptr_relaxed_nopoint(&thread->home) == home))
 			return home->runq;
-		spin_unlock_irqrestore(&home->runq->lock, *was);
+		runq_unlock(home->runq, *was);
 	}
 }
 
-// Tells a CPU to look; its own, the running thread.
-void runq_request(struct runq *rq, uint32_t request)
+// Adds to what a CPU is to look at; true when it has to be interrupted: a bit that is set already has its IPI on the way.
+static bool runq_note(struct runq *rq, uint32_t request)
 {
-	struct cpu *cpu = rq->cpu;
-	if (cpu == this_cpu()) {
-		if ((request & REQUEST_RESCHED) != 0)
-			resched_set_own();
+	return (atomic_fetch_or_u32_acq_rel(&rq->requests, request) & request) != request;
+}
+
+void runq_tell(struct runq *rq, uint32_t request)
+{
+	if (!runq_note(rq, request))
 		return;
+	trace_emit(TRACE_IRQ_IPI, rq->cpu->hal.index, 0);
+	hal_ipi(&rq->cpu->hal);
+}
+
+// The interrupt is sent by runq_unlock(): its CPU would run into the lock.
+static void runq_ask_locked(struct runq *rq, uint32_t request)
+{
+	if (rq->cpu != this_cpu())
+		rq->ipi_due |= runq_note(rq, request);
+	else if (request == REQUEST_RESCHED)
+		resched_set_own();
+}
+
+void runq_unlock(struct runq *rq, bool was)
+{
+	bool due = rq->ipi_due;
+	rq->ipi_due = false;
+	biased_free(&rq->lock);
+	if (due) {
+		trace_emit(TRACE_IRQ_IPI, rq->cpu->hal.index, 0);
+		hal_ipi(&rq->cpu->hal);
 	}
-	// A bit that is set already has its IPI on the way.
-	if ((atomic_fetch_or_u32_acq_rel(&rq->requests, request) & request) == request)
-		return;
-	trace_emit(TRACE_IRQ_IPI, cpu->hal.index, 0);
-	hal_ipi(&cpu->hal);
+	irq_restore(was);
 }
 
 // The slice's end has come closer: the CPU must know.
@@ -40,7 +59,7 @@ void runq_rearm_locked(struct runq *rq)
 	if (rq->cpu == this_cpu())
 		timer_at_latest(rq->cpu, rq->slice_end_ns);
 	else
-		runq_request(rq, REQUEST_PROGRAM);
+		runq_ask_locked(rq, REQUEST_PROGRAM);
 }
 
 // Has the newcomer a right to run at once?
@@ -62,7 +81,7 @@ void runq_enqueue_locked(struct runq *rq, struct thread *thread, uint64_t now_ns
 	runq_put_locked(rq, thread, PUT_TAIL);
 	bool preempts = runq_preempts(rq, thread);
 	if (preempts)
-		runq_request(rq, REQUEST_RESCHED);
+		runq_ask_locked(rq, REQUEST_RESCHED);
 	if (rq->slice_end_ns == TB_FOREVER) {
 		runq_set_slice_locked(rq, now_ns);
 		if (!preempts)
@@ -82,17 +101,17 @@ void runq_look_locked(struct runq *rq)
 	struct thread *running = rq->cpu->running;
 	running->expelled = running != rq->cpu->idle && !balance_allows(running, rq->cpu->hal.index);
 	if (running->expelled || (first != NULL && runq_beats(first, running)))
-		runq_request(rq, REQUEST_RESCHED);
+		runq_ask_locked(rq, REQUEST_RESCHED);
 }
 
 // The CPU's own timer has come.
 void runq_tick(struct runq *rq, uint64_t now_ns)
 {
-	spin_lock(&rq->lock);
+	biased_own(&rq->lock);
 	if (now_ns >= rq->slice_end_ns) {
 		runq_charge_locked(rq, now_ns);
 		runq_look_locked(rq);
 		runq_set_slice_locked(rq, now_ns);
 	}
-	spin_unlock(&rq->lock);
+	biased_drop(&rq->lock);
 }

@@ -109,12 +109,12 @@ static uint32_t check_cpu(const struct cpu *cpu)
 {
 	struct runq *rq = cpu->runq;
 	struct check check = {.rq = rq};
-	bool was = spin_lock_irqsave(&rq->lock);
+	bool was = runq_lock(rq);
 	check_rt(&check);
 	check_fair(&check);
 	CHECK_THAT(&check, NULL, check.queued == rq->ready_count);
 	check_running(&check);
-	spin_unlock_irqrestore(&rq->lock, was);
+	runq_unlock(rq, was);
 	if (timer_check(cpu) != 0)
 		check_failed(&check, NULL, "timers counted");
 	return check.bad;
@@ -133,7 +133,7 @@ static uint32_t check_thread(struct thread *thread)
 	CHECK_THAT(&check, thread, thread->state != THREAD_REAPED);
 	bool joined = thread->klass == CLASS_FAIR && (running || thread->on_runq != 0);
 	CHECK_THAT(&check, thread, thread->fair_joined == joined);
-	spin_unlock_irqrestore(&rq->lock, was);
+	runq_unlock(rq, was);
 	return check.bad;
 }
 

@@ -10,6 +10,7 @@
 //   class_fair.c  virtual deadlines                         class_idle.c  the thread that runs when none wants to
 //   balance.c     placement of wakes, stealing, kicks       cpu.c       boot, idle loop, calls to other CPUs
 //   timer.c       timers of one CPU, sleep                  irq.c       what an interrupt does
+//   biased.c      locks of queues that their CPU takes for nothing
 //   stats.c       figures                                   sched_check.c  invariants
 //
 // 2 Classes, most urgent first. Their order is enum sched_order; a deadline class goes before ORDER_RT.
@@ -36,10 +37,13 @@
 // 7 Invariants (sched_check.c): one running thread per CPU, whose home it is; counts, sums and bitmap match the queues; the fair
 //   tree is in order; a queued thread is READY, at home, and allowed here; |lag| of a fair thread ≤ one request at joining.
 //
-// 8 Locks: threads (list of all) < timer queue < run queue. Never two run queues at once. All but the first are taken masked.
+// 8 Locks: threads (list of all) < timer queue < run queue. Never two run queues at once. All but the first are
+//   taken masked, and are biased to their CPU (biased.h).
 //   May sleep: thread_start, thread_join, thread_set_affinity, sched_isolate, park and what is built on it.
 #ifndef SCHED_IMPL_H
 #define SCHED_IMPL_H
+
+#include "biased.h"
 
 #include "hal/call.h"
 #include "hal/clock.h"
@@ -125,7 +129,8 @@ struct cpu_call {
 };
 
 struct runq {
-	struct spinlock lock;
+	struct biased_lock lock;
+	bool ipi_due;              // tell the CPU once the lock is free
 	struct cpu *cpu;           // immutable
 	uint32_t ready_mask;       // bit per enum sched_order with queued threads
 	uint32_t ready_count;      // atomic: queued threads
@@ -154,7 +159,7 @@ struct runq {
 };
 
 struct timer_cpu {
-	struct spinlock lock;
+	struct biased_lock lock;
 	struct cpu *cpu; // immutable
 	struct rb_root tree;
 	uint32_t count;
@@ -181,6 +186,7 @@ struct sched_state {
 	uint32_t idle[CPU_MASK_WORDS];     // atomic: CPUs that wait for work
 	uint32_t isolated[CPU_MASK_WORDS]; // atomic
 	uint32_t online[CPU_MASK_WORDS];   // atomic
+	uint32_t biased;                   // immutable: hal_cpu_barrier() works
 	uint32_t slice_us;                 // atomic
 	uint32_t thread_limit;             // immutable
 	irq_handler handlers[5];           // by bit of enum hal_irq
@@ -193,6 +199,13 @@ struct sched_state {
 static inline struct sched_state *sched_state(void)
 {
 	return kernel_self()->sched;
+}
+
+static inline bool runq_lock(struct runq *rq)
+{
+	bool was = hal_irq_save();
+	biased_take(&rq->lock);
+	return was;
 }
 
 // class_*.c
@@ -249,7 +262,8 @@ void runq_enqueue_locked(struct runq *rq, struct thread *thread, uint64_t now_ns
 void runq_dequeue_locked(struct runq *rq, struct thread *thread); // a queued one, to go elsewhere
 void runq_look_locked(struct runq *rq);                           // has the running thread lost its right to run?
 void runq_rearm_locked(struct runq *rq);
-void runq_request(struct runq *rq, uint32_t request);
+void runq_tell(struct runq *rq, uint32_t request); // another CPU; its lock not held
+void runq_unlock(struct runq *rq, bool was);       // what runq_lock() or thread_lock() took
 void runq_tick(struct runq *rq, uint64_t now_ns);
 
 // dispatch.c

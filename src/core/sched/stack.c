@@ -23,13 +23,13 @@ static struct thread *stack_take_cached(void)
 {
 	bool was = hal_irq_save();
 	struct runq *rq = this_cpu()->runq;
-	spin_lock(&rq->lock);
+	biased_own(&rq->lock);
 	struct thread *thread = rq->stacks;
 	if (thread != NULL) {
 		rq->stacks = thread->dead_next;
 		rq->stack_count--;
 	}
-	spin_unlock(&rq->lock);
+	biased_drop(&rq->lock);
 	hal_irq_restore(was);
 	return thread;
 }
@@ -53,7 +53,7 @@ void stack_put(struct thread *thread)
 	bool was = hal_irq_save();
 	struct runq *rq = this_cpu()->runq;
 	thread->magic = 0;
-	spin_lock(&rq->lock);
+	biased_own(&rq->lock);
 	if (rq->stack_count < STACK_CACHE_COUNT && stack_is_cacheable(thread->account)) {
 		thread->dead_next = rq->stacks;
 		rq->stacks = thread;
@@ -62,7 +62,7 @@ void stack_put(struct thread *thread)
 		thread->dead_next = rq->dead;
 		rq->dead = thread;
 	}
-	spin_unlock(&rq->lock);
+	biased_drop(&rq->lock);
 	irq_restore(was);
 }
 
@@ -80,23 +80,23 @@ void stack_reap(void)
 	bool was = hal_irq_save();
 	struct runq *rq = this_cpu()->runq;
 	struct thread *list = NULL;
-	spin_lock(&rq->lock);
+	biased_own(&rq->lock);
 	list = rq->dead;
 	rq->dead = NULL;
-	spin_unlock(&rq->lock);
+	biased_drop(&rq->lock);
 	irq_restore(was);
 	stack_free_list(list);
 }
 
 void stack_drain(struct runq *rq)
 {
-	bool was = spin_lock_irqsave(&rq->lock);
+	bool was = runq_lock(rq);
 	struct thread *cached = rq->stacks;
 	struct thread *dead = rq->dead;
 	rq->stacks = NULL;
 	rq->stack_count = 0;
 	rq->dead = NULL;
-	spin_unlock_irqrestore(&rq->lock, was);
+	runq_unlock(rq, was);
 	stack_free_list(cached);
 	stack_free_list(dead);
 }

@@ -27,7 +27,7 @@ static void thread_info_fill(struct thread *thread, struct thread_info *info)
 		info->stats.wait_ns += passed_ns;
 	else if (thread->state == THREAD_PARKED)
 		info->stats.park_ns += passed_ns;
-	spin_unlock_irqrestore(&rq->lock, was);
+	runq_unlock(rq, was);
 }
 
 void thread_each(void (*fn)(const struct thread_info *, void *), void *arg)
@@ -57,7 +57,7 @@ err_t sched_cpu_info(uint32_t index, struct cpu_info *info)
 	*info = (struct cpu_info){.index = index, .node = cpu->node};
 	if (atomic_load_u32_acquire(&cpu->online) == 0)
 		return 0;
-	bool was = spin_lock_irqsave(&rq->lock);
+	bool was = runq_lock(rq);
 	uint64_t now_ns = clock_now_ns();
 	info->online = 1;
 	info->isolated = balance_is_isolated(index);
@@ -72,6 +72,6 @@ err_t sched_cpu_info(uint32_t index, struct cpu_info *info)
 		info->idle_ns += now_ns - cpu->idle->since_ns;
 	info->busy_ns = now_ns - rq->online_since_ns - info->idle_ns;
 	memcpy(info->current_name, cpu->running->name, sizeof info->current_name);
-	spin_unlock_irqrestore(&rq->lock, was);
+	runq_unlock(rq, was);
 	return 0;
 }

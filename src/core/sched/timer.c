@@ -24,7 +24,7 @@ err_t timer_init(struct kernel *kernel)
 {
 	for (uint32_t i = 0; i < kernel->cpu_count; i++) {
 		struct timer_cpu *timers = kernel->cpus[i]->timers;
-		spin_init(&timers->lock, LOCK_RANK_TIMER, "timer queue");
+		biased_init(&timers->lock, kernel->cpus[i], kernel->sched->biased, LOCK_RANK_TIMER, "timer queue");
 		rb_init(&timers->tree);
 		timers->cpu = kernel->cpus[i];
 		timers->armed_ns = TB_FOREVER;
@@ -42,6 +42,19 @@ void timer_setup(struct timer *timer, void (*fn)(struct timer *))
 	*timer = (struct timer){.fn = fn};
 }
 
+static bool timers_lock(struct timer_cpu *timers)
+{
+	bool was = hal_irq_save();
+	biased_take(&timers->lock);
+	return was;
+}
+
+static void timers_unlock(struct timer_cpu *timers, bool was)
+{
+	biased_free(&timers->lock);
+	irq_restore(was);
+}
+
 // The queue that the timer belongs to, locked; NULL if it was never armed.
 static struct timer_cpu *timer_lock(struct timer *timer, bool *was)
 {
@@ -49,10 +62,10 @@ static struct timer_cpu *timer_lock(struct timer *timer, bool *was)
 		struct cpu *cpu = atomic_load_ptr_acquire(&timer->cpu);
 		if (cpu == NULL)
 			return NULL;
-		*was = spin_lock_irqsave(&cpu->timers->lock);
+		*was = timers_lock(cpu->timers);
 		if (likely(atomic_load_ptr_relaxed_nopoint(&timer->cpu) == cpu))
 			return cpu->timers;
-		spin_unlock_irqrestore(&cpu->timers->lock, *was);
+		timers_unlock(cpu->timers, *was);
 	}
 }
 
@@ -91,7 +104,7 @@ static struct timer_cpu *timer_lock_for_arming(struct timer *timer)
 		if (old == own->timers || old->running == timer)
 			return old;
 		atomic_store_ptr_release(&timer->cpu, own);
-		spin_unlock_irqrestore(&old->lock, was);
+		timers_unlock(old, was);
 	}
 }
 
@@ -100,13 +113,13 @@ void timer_arm(struct timer *timer, uint64_t deadline_ns)
 	bool was = hal_irq_save();
 	struct timer_cpu *timers = timer_lock_for_arming(timer);
 	bool is_first = timer_put_locked(timers, timer, deadline_ns);
-	spin_unlock(&timers->lock);
+	biased_free(&timers->lock);
 	counter_add_local(COUNTER_TIMER_ARMED, 1);
 	if (is_first) {
 		if (timers->cpu == this_cpu())
 			timer_at_latest(timers->cpu, deadline_ns);
 		else
-			runq_request(timers->cpu->runq, REQUEST_PROGRAM);
+			runq_tell(timers->cpu->runq, REQUEST_PROGRAM);
 	}
 	irq_restore(was);
 }
@@ -128,7 +141,7 @@ bool timer_cancel(struct timer *timer)
 	if (timers == NULL)
 		return false;
 	bool queued = timer_cancel_locked(timers, timer);
-	spin_unlock_irqrestore(&timers->lock, was);
+	timers_unlock(timers, was);
 	return queued;
 }
 
@@ -143,7 +156,7 @@ bool timer_cancel_sync(struct timer *timer)
 		// A callback that arms its own timer makes it queued again.
 		was_queued |= timer_cancel_locked(timers, timer);
 		bool running = timers->running == timer;
-		spin_unlock_irqrestore(&timers->lock, was);
+		timers_unlock(timers, was);
 		if (!running)
 			return was_queued;
 		hal_cpu_relax();
@@ -154,7 +167,7 @@ bool timer_cancel_sync(struct timer *timer)
 // not keep the CPU here.
 static void timer_run_due(struct timer_cpu *timers, uint64_t now_ns)
 {
-	spin_lock(&timers->lock);
+	biased_own(&timers->lock);
 	for (uint32_t left = timers->count; left > 0; left--) {
 		struct timer *timer = rb_first_entry(&timers->tree, struct timer, node);
 		if (timer == NULL || timer->deadline_ns > now_ns)
@@ -162,27 +175,27 @@ static void timer_run_due(struct timer_cpu *timers, uint64_t now_ns)
 		timer_take_locked(timers, timer);
 		timers->running = timer;
 		uint64_t deadline_ns = timer->deadline_ns;
-		spin_unlock(&timers->lock);
+		biased_drop(&timers->lock);
 		trace_emit(TRACE_TIMER_FIRE, deadline_ns, now_ns - deadline_ns);
 		counter_add_local(COUNTER_TIMER_FIRED, 1);
 		timer->fn(timer); // may end the timer's life
-		spin_lock(&timers->lock);
+		biased_own(&timers->lock);
 		timers->running = NULL;
 	}
-	spin_unlock(&timers->lock);
+	biased_drop(&timers->lock);
 }
 
 // Sets the HAL's timer to whatever comes first, also when that is later than before.
 void timer_program(struct cpu *cpu)
 {
 	struct timer_cpu *timers = cpu->timers;
-	spin_lock(&timers->lock);
+	biased_own(&timers->lock);
 	const struct timer *first = rb_first_entry(&timers->tree, struct timer, node);
 	uint64_t next_ns = first != NULL ? first->deadline_ns : TB_FOREVER;
-	spin_unlock(&timers->lock);
-	spin_lock(&cpu->runq->lock);
+	biased_drop(&timers->lock);
+	biased_own(&cpu->runq->lock);
 	next_ns = MIN(next_ns, cpu->runq->slice_end_ns);
-	spin_unlock(&cpu->runq->lock);
+	biased_drop(&cpu->runq->lock);
 	if (next_ns != timers->armed_ns) {
 		timers->armed_ns = next_ns;
 		hal_timer_arm(next_ns);
@@ -216,10 +229,10 @@ void sleep_ns(uint64_t duration_ns)
 err_t timer_check(const struct cpu *cpu)
 {
 	struct timer_cpu *timers = cpu->timers;
-	bool was = spin_lock_irqsave(&timers->lock);
+	bool was = timers_lock(timers);
 	size_t count = rb_check(&timers->tree, timer_before);
 	bool good = count == timers->count;
-	spin_unlock_irqrestore(&timers->lock, was);
+	timers_unlock(timers, was);
 	return good ? 0 : ERR(EUCLEAN);
 }
 
@@ -229,7 +242,7 @@ err_t timer_check(const struct cpu *cpu)
 static uint32_t timer_copy_batch(struct timer_cpu *timers, uint32_t skip, struct timer_info *batch)
 {
 	uint32_t found = 0;
-	bool was = spin_lock_irqsave(&timers->lock);
+	bool was = timers_lock(timers);
 	struct timer *timer = rb_first_entry(&timers->tree, struct timer, node);
 	for (; timer != NULL && found < TIMER_BATCH; timer = rb_next_entry(timer, node)) {
 		if (skip > 0) {
@@ -242,7 +255,7 @@ static uint32_t timer_copy_batch(struct timer_cpu *timers, uint32_t skip, struct
 			.cpu = timers->cpu->hal.index,
 		};
 	}
-	spin_unlock_irqrestore(&timers->lock, was);
+	timers_unlock(timers, was);
 	return found;
 }
 
