@@ -6,7 +6,7 @@
 
 #include "kern/compiler.h"
 
-#define PANIC_MESSAGE_SIZE 256u
+#define PANIC_MESSAGE_SIZE (CONFIG_TINY ? 96u : 256u)
 
 // Formats the message (kern/fmt.h's conversions, cut to PANIC_MESSAGE_SIZE-1 bytes), puts it in the log without taking a
 // lock, and hands it to hal_panic(), which prints it with a backtrace and ends the instance. A panic inside a panic goes

@@ -32,13 +32,14 @@ size_t fmt_pointer(char text[FMT_POINTER_SIZE], const void *pointer)
 	return ksnprintf(text, FMT_POINTER_SIZE, "(foreign)");
 }
 
+// `byte` is not the terminator.
 static void append_json_byte(struct fmt_buffer *out, char byte)
 {
 	static const char named[] = "\"\\\b\f\n\r\t";
 	static const char letters[] = "\"\\bfnrt";
 	const char *name = strchr(named, byte);
 
-	if (name != NULL && byte != '\0') {
+	if (name != NULL) {
 		char escape[2] = {'\\', letters[name - named]};
 		fmt_append_bytes(out, escape, sizeof escape);
 	} else if (byte < ' ' || byte > '~') {

@@ -37,6 +37,7 @@ TEST(fmt, decimal)
 	CHECK_TEXT("[] [0]", "[%.0d] [%.1d]", 0, 0);
 	CHECK_TEXT("   +7", "%+5d", 7);
 	CHECK_TEXT("+0007", "%+05d", 7);
+	CHECK_TEXT("7    |+0007| 0007|7    ", "%0-5d|%0+5d|%0 5d|%-05d", 7, 7, 7, 7);
 }
 
 TEST(fmt, unsigned_bases)
@@ -55,6 +56,8 @@ TEST(fmt, lengths)
 	CHECK_TEXT("-1 255 -1 65535", "%hhd %hhu %hd %hu", -1, 255, -1, 65535);
 	CHECK_TEXT("1 2 3", "%hhd %hhu %hd", 257, 258u, 65539);
 	CHECK_TEXT("-1 18446744073709551615", "%ld %lu", -1l, ~0ul);
+	CHECK_TEXT("-9223372036854775808 18446744073709551615", "%jd %ju", INTMAX_MIN, UINTMAX_MAX);
+	CHECK_TEXT("18446744073709551615 -9223372036854775808", "%zu %td", SIZE_MAX, PTRDIFF_MIN);
 	CHECK_TEXT("12 -3 7 8", "%zu %td %jd %ju", (size_t)12, (ptrdiff_t)-3, (intmax_t)7, (uintmax_t)8);
 }
 
@@ -101,6 +104,7 @@ TEST(fmt, pointers_are_offsets)
 	CHECK_TEXT("ram+0x1234", "%p", (void *)(ram + 0x1234));
 	CHECK_TEXT("  ram+0x10", "%10p", (void *)(ram + 16));
 	CHECK_TEXT("(foreign)", "%p", (void *)(uintptr_t)0x7fff00001234);
+	CHECK_TEXT("(foreign)", "%p", (void *)(uintptr_t)0xffff000000000000);
 	ksnprintf(text, sizeof text, "%p", (const void *)constant);
 	CHECK(str_has_prefix(text, "image+0x") || str_has_prefix(text, "image-0x"));
 }
@@ -121,6 +125,7 @@ TEST(fmt, text_is_cut_and_terminated)
 	CHECK_EQ(ksnprintf(NULL, 0, "%s", "abcdef"), 6);
 	CHECK_EQ(ksnprintf(text, 8, "%100000d", 1), 100000);
 	CHECK(str_equal(text, "       "));
+	CHECK_EQ(ksnprintf(text, 8, "%99999999999d", 1), 1 << 30);
 	CHECK_EQ(ksnprintf(text, 8, "1234567"), 7);
 	CHECK(str_equal(text, "1234567"));
 }
@@ -130,6 +135,7 @@ TEST(fmt, buffer_grows_by_pieces)
 	struct fmt_buffer out;
 	char text[12];
 
+	memset(text, '#', sizeof text);
 	fmt_init(&out, text, sizeof text);
 	CHECK(str_equal(text, ""));
 	fmt_append(&out, "%d", 12);
@@ -151,6 +157,6 @@ TEST(fmt, json_strings_are_escaped)
 	char text[80];
 
 	fmt_init(&out, text, sizeof text);
-	fmt_append_json(&out, "a\"b\\c\n\t\r\b\f\x01\x7f\xc3z/");
-	CHECK(str_equal(text, "\"a\\\"b\\\\c\\n\\t\\r\\b\\f\\u0001\\u007f\\u00c3z/\""));
+	fmt_append_json(&out, "a\"b\\c\n\t\r\b\f\x01\x7f\xc3z/~ ");
+	CHECK(str_equal(text, "\"a\\\"b\\\\c\\n\\t\\r\\b\\f\\u0001\\u007f\\u00c3z/~ \""));
 }

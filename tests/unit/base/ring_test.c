@@ -22,9 +22,11 @@ struct fixture {
 	uintptr_t memory[SLOTS * (sizeof(struct record) / sizeof(uintptr_t) + 1)];
 };
 
+// The memory is promised to be zeroed, the structure is not.
 static void fixture_init(struct fixture *fixture)
 {
 	memset(fixture, 0, sizeof *fixture);
+	memset(&fixture->ring, 0xee, sizeof fixture->ring);
 	ring_init(&fixture->ring, fixture->memory, SLOTS, sizeof(struct record));
 }
 
@@ -145,7 +147,7 @@ TEST(ring, lapped_writer_keeps_its_slot)
 	fixture_init(&fixture);
 	REQUIRE(ring_claim(&fixture.ring, &slow));
 	for (uintptr_t i = 0; i < SLOTS - 1; i++)
-		ring_put(&fixture.ring, i);
+		CHECK(ring_write(&fixture.ring, &record));
 	CHECK(!ring_claim(&fixture.ring, &index));
 	CHECK_EQ(fixture.ring.lost, 1);
 	CHECK_EQ(index, slow + SLOTS);
@@ -286,7 +288,10 @@ TEST(ring, byte_ring_refuses_what_does_not_fit)
 	uint8_t memory[8], out[8];
 	struct byte_ring ring;
 
+	memset(&ring, 0xee, sizeof ring);
 	byte_ring_init(&ring, memory, sizeof memory);
+	CHECK_EQ(byte_ring_used(&ring), 0);
+	CHECK_EQ(ring.head, 0);
 	CHECK_EQ(byte_ring_read(&ring, out, sizeof out), 0);
 	CHECK_EQ(byte_ring_write(&ring, "0123456789", 10), 8);
 	CHECK_EQ(byte_ring_write(&ring, "x", 1), 0);
