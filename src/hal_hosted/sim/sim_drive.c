@@ -114,6 +114,7 @@ tb_err sim_run(struct tb_sim *sim, struct sim_caller *caller)
 	struct host_thread *self = host_thread_self();
 	if (self == NULL)
 		return -ENOMEM;
+	caller->host = (uint32_t)self->tid;
 	pthread_mutex_lock(&sim->lock);
 	caller_append_locked(sim, caller);
 	sim_attend(sim, SIM_ATTEND_CALLERS);

@@ -12,17 +12,61 @@ static bool halted(const struct sim_instance *instance)
 	return __atomic_load_n(&instance->host->state, __ATOMIC_ACQUIRE) == HOST_HALTED;
 }
 
-static void call_hash(struct sim_instance *instance, enum sim_log_call_kind kind)
+static const enum sim_log_call_kind log_kinds[] = {
+	[SIM_CALLER_BOOT] = SIM_LOG_CALL_BOOT,
+	[SIM_CALLER_CALL] = SIM_LOG_CALL_CALL,
+	[SIM_CALLER_STOP] = SIM_LOG_CALL_STOP,
+	[SIM_CALLER_DESTROY] = SIM_LOG_CALL_DESTROY,
+};
+
+// A command line is hashed; the function and argument of any other call are addresses.
+static void call_hash(struct sim_hash *hash, const struct sim_caller *caller)
 {
-	sim_hash_head(&instance->sim->hash, SIM_HASH_CALL, instance->index, kind);
-	sim_hash_word(&instance->sim->hash, instance->sim->now_ns);
+	const struct sim_instance *instance = caller->instance;
+	const struct hal_command *command = caller->call.arg;
+	sim_hash_head(hash, SIM_HASH_CALL, instance->index, log_kinds[caller->kind]);
+	sim_hash_word(hash, instance->sim->now_ns);
+	if (caller->kind != SIM_CALLER_CALL || caller->call.fn != instance->host->upcalls->command)
+		return;
+	sim_hash_head(hash, SIM_HASH_OUTPUT, instance->index, command->size_bytes);
+	sim_hash_bytes(hash, command->line, command->size_bytes);
 }
 
-static void call_log(struct sim_instance *instance, enum sim_log_call_kind kind)
+uint64_t sim_caller_mix(const struct sim_caller *caller)
 {
+	struct sim_hash hash = caller->instance->sim->hash;
+	call_hash(&hash, caller);
+	return hash.mix;
+}
+
+uint32_t sim_host_find(const struct tb_sim *sim, uint32_t host)
+{
+	uint32_t number = 0;
+	while (number < sim->host_count && sim->hosts[number] != host)
+		++number;
+	return number;
+}
+
+// The number of the host thread that calls, a new one at its first call; threads past the table share the last number.
+static uint32_t host_number(struct tb_sim *sim, uint32_t host)
+{
+	uint32_t number = sim_host_find(sim, host);
+	if (number == SIM_HOSTS_MAX)
+		return SIM_HOSTS_MAX - 1;
+	if (number == sim->host_count)
+		sim->hosts[sim->host_count++] = host;
+	return number;
+}
+
+static void call_log(const struct sim_caller *caller)
+{
+	struct sim_instance *instance = caller->instance;
 	struct tb_sim *sim = instance->sim;
 	struct sim_log_record record = {.tag = SIM_LOG_CALL};
-	record.call = (struct sim_log_call){sim->now_ns, instance->index, kind, sim->hash.mix};
+	uint32_t thread = host_number(sim, caller->host);
+	call_hash(&sim->hash, caller);
+	record.call =
+		(struct sim_log_call){sim->now_ns, instance->index, log_kinds[caller->kind], thread, sim->hash.mix};
 	sim_record_put(sim, &record);
 }
 
@@ -52,13 +96,7 @@ static void call_enter(struct sim_caller *caller)
 	uint64_t latency_ns = sim_latency_draw(&sim->latencies, SIM_LATENCY_CALL);
 	sim_due_set(call_cpu(instance), SIM_DUE_CALL, sim->now_ns + latency_ns);
 	sim_policy_episode(&sim->policy);
-	call_hash(instance, SIM_LOG_CALL_CALL);
-	if (caller->call.fn == instance->host->upcalls->command) {
-		const struct hal_command *command = caller->call.arg;
-		sim_hash_head(&sim->hash, SIM_HASH_OUTPUT, instance->index, command->size_bytes);
-		sim_hash_bytes(&sim->hash, command->line, command->size_bytes);
-	}
-	call_log(instance, SIM_LOG_CALL_CALL);
+	call_log(caller);
 }
 
 static void call_leave(struct sim_caller *caller)
@@ -70,25 +108,25 @@ static void call_leave(struct sim_caller *caller)
 		*link = caller->call.next;
 }
 
-static void boot_enter(struct sim_instance *instance)
+static void boot_enter(struct sim_caller *caller)
 {
+	struct sim_instance *instance = caller->instance;
 	struct sim_stream kernel;
 	sim_stream_init(&kernel, instance->sim->seed, "kernel", instance->index);
 	instance->host->boot_info.seed = sim_draw(&kernel);
 	instance->cpus[0].thread = instance->host->cpus[0].idle;
 	sim_cpu_state_set(&instance->cpus[0], SIM_CPU_READY);
 	sim_policy_episode(&instance->sim->policy);
-	call_hash(instance, SIM_LOG_CALL_BOOT);
-	call_log(instance, SIM_LOG_CALL_BOOT);
+	call_log(caller);
 }
 
-static void stop_enter(struct sim_instance *instance)
+static void stop_enter(struct sim_caller *caller)
 {
+	struct sim_instance *instance = caller->instance;
 	struct tb_sim *sim = instance->sim;
 	uint64_t latency_ns = sim_latency_draw(&sim->latencies, SIM_LATENCY_CALL);
 	sim_due_set(&instance->cpus[0], SIM_DUE_STOP, sim->now_ns + latency_ns);
-	call_hash(instance, SIM_LOG_CALL_STOP);
-	call_log(instance, SIM_LOG_CALL_STOP);
+	call_log(caller);
 }
 
 static void wait_enter(struct sim_instance *instance, int32_t step)
@@ -117,7 +155,7 @@ void sim_caller_enter(struct tb_sim *sim, struct sim_caller *caller)
 		caller->err = sim_instance_attach(sim, caller);
 		break;
 	case SIM_CALLER_BOOT:
-		boot_enter(caller->instance);
+		boot_enter(caller);
 		break;
 	case SIM_CALLER_CALL:
 		call_enter(caller);
@@ -126,14 +164,13 @@ void sim_caller_enter(struct tb_sim *sim, struct sim_caller *caller)
 		wait_enter(caller->instance, 1);
 		break;
 	case SIM_CALLER_STOP:
-		stop_enter(caller->instance);
+		stop_enter(caller);
 		break;
 	case SIM_CALLER_STATS:
 		stats_take(sim, caller->stats);
 		break;
 	case SIM_CALLER_DESTROY:
-		call_hash(caller->instance, SIM_LOG_CALL_DESTROY);
-		call_log(caller->instance, SIM_LOG_CALL_DESTROY);
+		call_log(caller);
 		sim_instance_detach(caller->instance);
 		break;
 	}
@@ -224,15 +261,6 @@ void sim_callers_fail(struct tb_sim *sim, tb_err err)
 		caller_finish_locked(sim, caller);
 	}
 	pthread_mutex_unlock(&sim->lock);
-}
-
-struct sim_caller *sim_caller_find_locked(struct tb_sim *sim, uint32_t instance, enum sim_caller_kind kind)
-{
-	struct sim_caller *caller = sim->callers;
-	while (caller != NULL && (caller->entered || caller->finished || caller->kind != kind ||
-				  (kind != SIM_CALLER_CREATE && caller->instance->index != instance)))
-		caller = caller->next;
-	return caller;
 }
 
 void sim_input_enter(struct sim_instance *instance, const void *bytes, size_t size_bytes, bool end)

@@ -61,6 +61,8 @@ enum sim_due {
 	SIM_DUE_COUNT
 };
 
+#define SIM_HOSTS_MAX 64u
+
 struct sim_instance;
 
 struct sim_cpu {
@@ -125,6 +127,7 @@ enum sim_caller_kind {
 struct sim_caller {
 	enum sim_caller_kind kind;
 	struct sim_instance *instance;
+	uint32_t host; // struct host_thread.tid: records are used again
 	struct sim_call call;
 	struct tb_sim_stats *stats;
 	bool entered;
@@ -206,6 +209,8 @@ struct tb_sim {
 	bool choosing; // a decision of kind SIM_KIND_HOST is under way
 	struct host_thread *driver;
 	struct sim_stop stop;
+	uint32_t hosts[SIM_HOSTS_MAX]; // host threads by their first call
+	uint32_t host_count;
 	uint64_t seed;
 	char policy_name[SIM_POLICY_NAME_SIZE];
 	uint64_t time_limit_ns;
@@ -261,8 +266,10 @@ void sim_callers_settle(struct tb_sim *sim);
 // Whether any caller has entered and waits; ends the calls of all such.
 bool sim_callers_entered(struct tb_sim *sim);
 void sim_callers_fail(struct tb_sim *sim, tb_err err);
-// The first caller that has not entered and makes this call, NULL.
-struct sim_caller *sim_caller_find_locked(struct tb_sim *sim, uint32_t instance, enum sim_caller_kind kind);
+// The number of a host thread in this world, sim->host_count when it has not called yet.
+uint32_t sim_host_find(const struct tb_sim *sim, uint32_t host);
+// The rolling mix as it would be if this call entered now.
+uint64_t sim_caller_mix(const struct sim_caller *caller);
 void sim_caller_enter(struct tb_sim *sim, struct sim_caller *caller);
 // Lets console input enter now.
 void sim_input_enter(struct sim_instance *instance, const void *bytes, size_t size_bytes, bool end);

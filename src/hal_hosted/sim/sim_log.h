@@ -14,7 +14,7 @@
 //               move: v decisions since the previous move's, v the CPU that runs from this decision on
 //   INPUT     v time, v instance, end (1), bytes to the record's end          console input arrived
 //   MODULE    v instance, v size, SHA-256 (32), name                          the kernel opened a module
-//   CALL      v time, v instance, kind (1), mix (8) after it                  a host call entered
+//   CALL      v time, v instance, kind (1), v host thread, mix (8) after it   a host call entered; threads by first call
 //   END       v decisions, v time, trace hash (32)                            last record; absent when the recording was cut short
 //
 // Records stand in the order in which things happened: an input belongs after exactly the decisions that precede it.
@@ -103,6 +103,7 @@ struct sim_log_call {
 	uint64_t time_ns;
 	uint32_t instance;
 	enum sim_log_call_kind kind;
+	uint32_t thread;
 	uint64_t mix;
 };
 

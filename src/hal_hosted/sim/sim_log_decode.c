@@ -184,6 +184,7 @@ static void get_call(struct in *in, struct sim_log_call *call)
 	if (kind >= SIM_LOG_CALL_COUNT)
 		refuse(in, where, "a host call of an unknown kind");
 	call->kind = (enum sim_log_call_kind)kind;
+	call->thread = (uint32_t)get_varint(in, UINT32_MAX, "a host thread number of more than 32 bits");
 	call->mix = get_fixed(in, 8);
 }
 

@@ -139,6 +139,7 @@ static void put_payload(struct out *out, const struct sim_log_record *record)
 		put_varint(out, record->call.time_ns);
 		put_varint(out, record->call.instance);
 		put_fixed(out, record->call.kind, 1);
+		put_varint(out, record->call.thread);
 		put_fixed(out, record->call.mix, 8);
 		break;
 	case SIM_LOG_END:

@@ -134,8 +134,40 @@ static enum sim_caller_kind caller_kind(const struct sim_log_record *record)
 	return record->tag == SIM_LOG_INSTANCE ? SIM_CALLER_CREATE : kinds[record->call.kind];
 }
 
+// How well a request fits the record where the replay stands.
+enum fit {
+	FIT_NOT,
+	FIT_OTHER, // the right thread makes the right call, with something else in it
+	FIT_GOOD
+};
+
+static enum fit caller_fit(const struct tb_sim *sim, const struct sim_caller *caller)
+{
+	const struct sim_log_record *record = &sim->replay->record;
+	if (caller->entered || caller->finished || caller->kind != caller_kind(record))
+		return FIT_NOT;
+	if (caller->kind == SIM_CALLER_CREATE)
+		return FIT_GOOD;
+	const struct sim_log_call *call = &record->call;
+	uint32_t thread = call->thread < sim->host_count ? call->thread : sim->host_count;
+	if (caller->instance->index != call->instance || sim_host_find(sim, caller->host) != thread)
+		return FIT_NOT;
+	if (sim_caller_mix(caller) == call->mix)
+		return FIT_GOOD;
+	return thread < sim->host_count ? FIT_OTHER : FIT_NOT;
+}
+
+static struct sim_caller *caller_find_locked(struct tb_sim *sim, enum fit *fit)
+{
+	struct sim_caller *caller = sim->callers;
+	*fit = FIT_NOT;
+	while (caller != NULL && (*fit = caller_fit(sim, caller)) == FIT_NOT)
+		caller = caller->next;
+	return caller;
+}
+
 // The host thread that makes the call the log has here may still be on its way.
-static struct sim_caller *caller_await(struct tb_sim *sim, uint32_t instance, enum sim_caller_kind kind)
+static struct sim_caller *caller_await(struct tb_sim *sim, enum fit *fit)
 {
 	struct timespec until;
 	struct sim_caller *caller;
@@ -143,7 +175,7 @@ static struct sim_caller *caller_await(struct tb_sim *sim, uint32_t instance, en
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += CALLER_TIMEOUT_S;
 	pthread_mutex_lock(&sim->lock);
-	while ((caller = sim_caller_find_locked(sim, instance, kind)) == NULL && timeout == 0)
+	while ((caller = caller_find_locked(sim, fit)) == NULL && timeout == 0)
 		timeout = pthread_cond_timedwait(&sim->changed, &sim->lock, &until);
 	pthread_mutex_unlock(&sim->lock);
 	return caller;
@@ -152,17 +184,14 @@ static struct sim_caller *caller_await(struct tb_sim *sim, uint32_t instance, en
 // Whether the record has been used up.
 static bool caller_replay(struct tb_sim *sim)
 {
-	const struct sim_log_record *record = &sim->replay->record;
-	enum sim_caller_kind kind = caller_kind(record);
-	uint32_t index = kind == SIM_CALLER_CREATE ? record->instance.index : record->call.instance;
-	struct sim_caller *caller = caller_await(sim, index, kind);
-	if (caller == NULL) {
-		sim_stop(sim, SIM_STOP_LOG_CALL, kind, 0);
+	enum fit fit;
+	struct sim_caller *caller = caller_await(sim, &fit);
+	if (fit != FIT_GOOD) {
+		enum sim_stop_cause cause = fit == FIT_OTHER ? SIM_STOP_LOG_INPUT : SIM_STOP_LOG_CALL;
+		sim_stop(sim, cause, caller_kind(&sim->replay->record), 0);
 		return false;
 	}
 	sim_caller_enter(sim, caller);
-	if (record->tag == SIM_LOG_CALL && record->call.mix != sim->hash.mix)
-		sim_stop(sim, SIM_STOP_LOG_INPUT, kind, 0);
 	return caller->err == 0;
 }
 

@@ -77,7 +77,7 @@ static void log_whole(struct log *log, uint64_t seed)
 			      module = {.tag = SIM_LOG_MODULE};
 	sim_stream_init(&stream, seed, "log", 0);
 	log_begin(log);
-	call.call = (struct sim_log_call){7, 0, SIM_LOG_CALL_BOOT, 42};
+	call.call = (struct sim_log_call){7, 0, SIM_LOG_CALL_BOOT, 0, 42};
 	log_add(log, &call);
 	uint64_t decisions = log_decisions(log, &stream, 1 + sim_draw_below(&stream, SIM_LOG_CHUNK));
 	input.input = (struct sim_log_input){300, 0, true, (const uint8_t *)"help\n", 5};

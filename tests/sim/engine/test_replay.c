@@ -208,17 +208,17 @@ static void full_disk_reported(void)
 struct party {
 	tb_instance *instance;
 	unsigned calls;
-	uint64_t pause_ns;
+	unsigned pause_us;
+	const char *command;
 };
 
 static void *party_main(void *arg)
 {
 	const struct party *party = arg;
 	for (unsigned i = 0; i < party->calls; ++i) {
-		int32_t status;
-		CHECK_ERR(tb_command(party->instance, "count 2 15", &status), 0);
-		if (party->pause_ns > 0)
-			usleep((useconds_t)(party->pause_ns / 1000));
+		CHECK_ERR(tb_command(party->instance, party->command, NULL), 0);
+		if (party->pause_us > 0)
+			usleep(party->pause_us);
 	}
 	return NULL;
 }
@@ -230,7 +230,9 @@ static void parties_run(const struct tb_config *config, struct tb_sim_stats *sta
 	pthread_t threads[3];
 	CHECK_ERR(tb_create(config, &instance), 0);
 	CHECK_ERR(tb_boot(instance), 0);
-	struct party parties[3] = {{instance, 20, 0}, {instance, 15, 100000}, {instance, 10, 300000}};
+	struct party parties[3] = {{instance, 20, 0, "count 2 15"},
+				   {instance, 15, 100, "count 3 10"},
+				   {instance, 10, 300, "sleep 1 20000"}};
 	for (unsigned i = 0; i < 3; ++i)
 		CHECK(pthread_create(&threads[i], NULL, party_main, &parties[i]) == 0);
 	for (unsigned i = 0; i < 3; ++i)
