@@ -9,6 +9,7 @@
 #include "kern/compiler.h"
 #include "kern/err.h"
 
+#define KERNEL_CMDLINE_SIZE (CONFIG_TINY ? 32 : 512)
 #define KERNEL_MAGIC 0x54424f53u
 #define CPU_MASK_WORDS ((CONFIG_MAX_CPUS + 31) / 32)
 
@@ -34,6 +35,7 @@ struct kernel {
 	const struct sched_hooks *hooks;   // how lower layers reach the scheduler; immutable once set
 	struct cpu *cpus[CONFIG_MAX_CPUS]; // immutable after boot
 	uint32_t cpus_online;              // atomic count
+	char cmdline[KERNEL_CMDLINE_SIZE]; // kern/option.h; immutable after boot
 	uint32_t panicking;                // atomic; 1 once somebody panics
 
 	// Boot arena: plain bumping before the frame allocator owns RAM; CPU 0 only.

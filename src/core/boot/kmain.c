@@ -26,6 +26,7 @@ static err_t kernel_setup(struct kernel *kernel, const struct hal_boot_info *inf
 	kernel->ram_size_bytes = info->ram_size_bytes;
 	kernel->arena_next_bytes = info->ram_used_bytes;
 	kernel->arena_limit_bytes = info->nodes[0].offset + info->nodes[0].size_bytes;
+	strlcpy(kernel->cmdline, info->cmdline, sizeof kernel->cmdline);
 	kernel->persona = persona_find(info->persona);
 	return kernel->persona != NULL ? 0 : -ENOENT;
 }

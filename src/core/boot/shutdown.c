@@ -3,12 +3,17 @@
 // The way down: the wish to stop, components in reverse order, and the search for what was not given back.
 #include "boot_impl.h"
 
+#include "hal/console.h"
 #include "hal/halt.h"
 #include "kern/atomic.h"
+#include "kern/fmt.h"
 #include "kern/log.h"
 #include "kern/mem.h"
+#include "kern/option.h"
+#include "kern/string.h"
 
 #define LEAK_SITES 16
+#define FAULT_SITES 512u
 
 void shutdown_request(int32_t status)
 {
@@ -65,6 +70,20 @@ static uint32_t leaked_frames(const struct boot_state *boot)
 	return used > boot->baseline_frames + stacks ? used - boot->baseline_frames - stacks : 0;
 }
 
+// A recording run (fault_record=1) ends with the list of sites, which the allocation failure test reads.
+static void report_fault_sites(void)
+{
+	uint32_t sites[FAULT_SITES], hits[FAULT_SITES];
+	if (!CONFIG_FAULTINJECT || option_u64_or("fault_record", 0) == 0)
+		return;
+	uint32_t count = fault_sites(sites, hits, FAULT_SITES);
+	for (uint32_t i = 0; i < count && i < FAULT_SITES; i++) {
+		char line[64];
+		ksnprintf(line, sizeof line, "fault-site %08x %u\n", sites[i], hits[i]);
+		hal_console_write(line, strlen(line));
+	}
+}
+
 void boot_finish(struct boot_state *boot)
 {
 	uint32_t threads = 0;
@@ -74,6 +93,7 @@ void boot_finish(struct boot_state *boot)
 
 	if (frames != 0)
 		log_err("shutdown: %u frames were not given back", frames);
+	report_fault_sites();
 	boot->phase = BOOT_HALTED;
 	if (threads != 0 || sites != 0 || frames != 0)
 		hal_halt(boot->status < 0 ? boot->status : -EUCLEAN);

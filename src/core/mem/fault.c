@@ -7,6 +7,7 @@
 
 #include "kern/hash.h"
 #include "kern/image.h"
+#include "kern/option.h"
 
 #define FAULT_SITES_MAX 4096u
 #define FAULT_DEPTH 4u
@@ -35,6 +36,11 @@ err_t fault_init(struct kernel *kernel)
 	if (state == NULL)
 		return ERR(ENOMEM);
 	spin_init(&state->lock, LOCK_RANK_FAULT, "mem: faults");
+	state->plan = (struct fault_plan){
+		.site = (uint32_t)option_u64_or("fault_site", 0),
+		.hit = (uint32_t)option_u64_or("fault_hit", 1),
+		.record = option_u64_or("fault_record", 0) != 0,
+	};
 	kernel->faults = state;
 	return 0;
 }
