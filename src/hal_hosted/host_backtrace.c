@@ -28,6 +28,13 @@ static void frame_print(struct tb_instance *instance, uint32_t number, uintptr_t
 	print(instance, "  #%-2u %012lx %s\n", number, (unsigned long)pc, host_symbol_name(pc, name, sizeof name));
 }
 
+// A call that does not return may be the last instruction of its function: name the byte before.
+static void return_print(struct tb_instance *instance, uint32_t number, uintptr_t pc)
+{
+	char name[LINE_SIZE - 64];
+	print(instance, "  #%-2u %012lx %s\n", number, (unsigned long)pc, host_symbol_name(pc - 1, name, sizeof name));
+}
+
 static bool on_stack(uintptr_t address, uintptr_t top)
 {
 	return address % sizeof(uintptr_t) == 0 && address < top && top - address <= CONFIG_KSTACK_SIZE &&
@@ -54,7 +61,7 @@ static void stack_scan(struct tb_instance *instance, uintptr_t sp, uintptr_t top
 	print(instance, "  no frame pointers from here; return addresses on the stack:\n");
 	for (; on_stack(sp, top) && number < FRAMES_MAX; sp += sizeof(uintptr_t))
 		if (is_return_address(*(const uintptr_t *)sp))
-			frame_print(instance, number++, *(const uintptr_t *)sp);
+			return_print(instance, number++, *(const uintptr_t *)sp);
 }
 
 static void backtrace(struct tb_instance *instance, uintptr_t pc, uintptr_t sp, uintptr_t frame)
@@ -70,7 +77,7 @@ static void backtrace(struct tb_instance *instance, uintptr_t pc, uintptr_t sp, 
 			return;
 		if (!is_return_address(words[1]))
 			break;
-		frame_print(instance, number++, words[1]);
+		return_print(instance, number++, words[1]);
 		sp = frame + 2 * sizeof(uintptr_t);
 		frame = words[0];
 		if (frame == 0)

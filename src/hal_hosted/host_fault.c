@@ -59,7 +59,8 @@ host_uninstrumented static void fault_chain(int signal, siginfo_t *info, void *c
 	}
 }
 
-static void fault_land(struct host_thread *thread)
+// Uninstrumented: ASan would look for us on the kernel stack before a call that does not return.
+host_uninstrumented static void fault_land(struct host_thread *thread)
 {
 	struct tb_instance *instance = thread->instance;
 	if (__atomic_exchange_n(&instance->panicked, 1, __ATOMIC_ACQ_REL) == 0)

@@ -43,7 +43,7 @@ static void queue_push(struct thr_instance *thr, struct thr_call *call)
 {
 	queue_lock(thr);
 	call->next = NULL;
-	*thr->call_tail = call;
+	__atomic_store_n(thr->call_tail, call, __ATOMIC_RELEASE); // call_head is looked at without the lock
 	thr->call_tail = &call->next;
 	queue_unlock(thr);
 }
@@ -53,7 +53,7 @@ static bool queue_pop(struct thr_instance *thr, struct hal_call *out)
 	queue_lock(thr);
 	struct thr_call *call = thr->call_head;
 	if (call != NULL) {
-		thr->call_head = call->next;
+		__atomic_store_n(&thr->call_head, call->next, __ATOMIC_RELAXED);
 		if (call->next == NULL)
 			thr->call_tail = &thr->call_head;
 		*out = (struct hal_call){call->token, call->fn, call->arg};
@@ -64,18 +64,15 @@ static bool queue_pop(struct thr_instance *thr, struct hal_call *out)
 
 // ---- doors ------------------------------------------------------------------------------------------------------------
 
-// Masked. A halt must not cut us off while we hold the lock.
+// Masked.
 bool thr_call_take(struct tb_instance *instance, struct hal_call *call)
 {
 	struct thr_instance *thr = thr_of(instance);
-	struct hal_thread *self = hal_self();
 	if (__atomic_load_n(&thr->call_head, __ATOMIC_ACQUIRE) == NULL)
 		return false;
-	*(volatile uint32_t *)&self->irq_off = THR_CRITICAL;
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	thr_critical_begin();
 	bool taken = queue_pop(thr, call);
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	*(volatile uint32_t *)&self->irq_off = 1;
+	thr_critical_end();
 	return taken;
 }
 
@@ -102,10 +99,12 @@ void thr_call_done(struct tb_instance *instance, uint64_t token, int64_t result)
 	struct thr_cpu *cpu = __atomic_load_n(&call->cpu, __ATOMIC_RELAXED);
 	call->result = result;
 	// From here on `call` may be gone.
+	thr_critical_begin();
 	if (__atomic_exchange_n(&owner->word, THR_CALL_DONE, __ATOMIC_ACQ_REL) == THR_CALL_WAITS)
 		host_futex_wake(&owner->word, 1);
 	else
 		borrower_ring(instance, cpu);
+	thr_critical_end();
 }
 
 bool thr_call_wants_cpu(struct tb_instance *instance)
@@ -120,8 +119,11 @@ void thr_call_sleeping(struct tb_instance *instance, uint64_t token, bool sleepi
 	if (call == NULL)
 		return;
 	__atomic_store_n(&call->sleeping, sleeping, __ATOMIC_RELAXED);
-	if (sleeping)
-		borrower_ring(instance, __atomic_load_n(&call->cpu, __ATOMIC_RELAXED));
+	if (!sleeping)
+		return;
+	thr_critical_begin();
+	borrower_ring(instance, __atomic_load_n(&call->cpu, __ATOMIC_RELAXED));
+	thr_critical_end();
 }
 
 // ---- waiting ----------------------------------------------------------------------------------------------------------

@@ -39,6 +39,8 @@ void thr_cpu_drive(struct thr_cpu *cpu, struct host_thread *self, struct thr_cal
 	self->cpu = cpu->host->index;
 	host_context_enter(self, cpu->host->idle);
 	self->instance = NULL;
+	if (thr_halted(cpu->instance)) // perhaps cut off inside the handler
+		thr_signal_unblock();
 	cpu->borrow = NULL;
 	__atomic_store_n(&cpu->host->driver, NULL, __ATOMIC_SEQ_CST);
 }
@@ -110,14 +112,14 @@ tb_err thr_cpu_start(struct tb_instance *instance, struct host_cpu *host)
 {
 	struct thr_cpu *cpu = &thr_of(instance)->cpus[host->index];
 	__atomic_store_n(&cpu->online, 1, __ATOMIC_RELEASE);
+	thr_critical_begin();
 	thr_ring(cpu, THR_KICK, NULL);
+	thr_critical_end();
 	return 0;
 }
 
 void thr_cpu_bound(struct tb_instance *instance, struct host_cpu *host)
 {
-	__atomic_thread_fence(
-		__ATOMIC_SEQ_CST); // header visible, then the flag; thr_engine.c does it the other way round
 	if (__atomic_exchange_n(&thr_of(instance)->input_early, 0, __ATOMIC_SEQ_CST) != 0)
 		__atomic_fetch_or(&host->hal->irq_pending, HAL_IRQ_CONSOLE, __ATOMIC_SEQ_CST);
 }
@@ -140,7 +142,9 @@ void thr_cpu_idle(struct tb_instance *instance)
 void thr_ipi(struct tb_instance *instance, struct host_cpu *host)
 {
 	bool was = hal_irq_save();
+	thr_critical_begin();
 	thr_ring(&thr_of(instance)->cpus[host->index], HAL_IRQ_IPI, host_driver(instance));
+	thr_critical_end();
 	hal_irq_restore(was);
 }
 
@@ -166,8 +170,16 @@ static void halted_check(struct tb_instance *instance)
 		thr_abandon(instance);
 }
 
+// Under TSan no handler delivers, so whoever polls unmasked must look for interrupts: what it waits for may need them.
+static void let_interrupts_in(void)
+{
+	if (CONFIG_TSAN)
+		hal_irq_restore(hal_irq_save());
+}
+
 void thr_cpu_relax(struct tb_instance *instance)
 {
+	let_interrupts_in();
 	struct thr_cpu *cpu = thr_cpu_self(instance); // unmasked callers may count on another CPU: no harm
 	uint32_t count = __atomic_load_n(&cpu->relaxed, __ATOMIC_RELAXED) + 1;
 	__atomic_store_n(&cpu->relaxed, count, __ATOMIC_RELAXED);
@@ -180,6 +192,7 @@ void thr_cpu_relax(struct tb_instance *instance)
 void thr_spin_wait(struct tb_instance *instance, const uint32_t *word, uint32_t seen)
 {
 	static const struct timespec limit = {.tv_nsec = SPIN_SLEEP_NS};
+	let_interrupts_in();
 	for (uint32_t i = 0; i < SPIN_PAUSES; i++) {
 		if (__atomic_load_n(word, __ATOMIC_RELAXED) != seen)
 			return;

@@ -26,8 +26,10 @@
 // 4 Halting. host_instance_halt() makes the state HALTED; thr_stop_cpus() kicks all. Each driver leaves for good at the next
 //   signal, unmask, pause or idle; thr_quiesce() waits until none is left, so that no fn of a tb_call() runs on when it returns.
 //
-// Lock order: thr_instance.lock (host stacks) → pool lock. call_lock is a leaf that kernel stacks take too, with irq_off = THR_CRITICAL, so
-//   that a halt does not abandon its holder.
+//   In plain builds a masked kernel is cut off too, wherever it is, except in doors that say thr_critical_begin().
+//
+// Lock order: thr_instance.lock (host stacks) → pool lock. call_lock and the pool's free_lock are leaves that critical
+//   doors on kernel stacks take too.
 #ifndef THR_IMPL_H
 #define THR_IMPL_H
 
@@ -141,6 +143,19 @@ static inline struct thr_cpu *thr_cpu_self(struct tb_instance *instance)
 static inline uint64_t thr_clock_ns(const struct tb_instance *instance)
 {
 	return host_clock_mono_ns() - instance->clock_base_ns;
+}
+
+// A door that changes what outlives the instance or other CPUs rely on must not be cut off half-way by a halt. K, masked.
+static inline void thr_critical_begin(void)
+{
+	*(volatile uint32_t *)&hal_self()->irq_off = THR_CRITICAL;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+static inline void thr_critical_end(void)
+{
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	*(volatile uint32_t *)&hal_self()->irq_off = 1;
 }
 
 // ---- CPUs (thr_cpu.c) -----------------------------------------------------------------------------------------------

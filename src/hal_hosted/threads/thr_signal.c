@@ -96,7 +96,18 @@ __asm__(".text\n"
 								 "	.cfi_endproc\n"
 								 ".size thr_doorbell_entry, . - thr_doorbell_entry\n");
 
+static int doorbell; // tb_signal(), which is a call into libc
+
 // ---- delivery ---------------------------------------------------------------------------------------------------------
+
+// The signal is blocked while its handler runs, so that those which wait do not all push their frames at once, each on
+// top of another's first instruction. It is opened before the kernel may leave this stack for another; from then on an
+// inner handler finds the thread masked and returns. Who is cut off by a halt has it opened by thr_cpu_drive().
+host_uninstrumented static void signal_open(void)
+{
+	uint64_t set = 1ull << (doorbell - 1);
+	host_syscall(SYS_rt_sigprocmask, SIG_UNBLOCK, (uintptr_t)&set, 0, sizeof set);
+}
 
 // The frame was made for another host thread than the one that will return from it.
 host_uninstrumented static void frame_adopt(ucontext_t *context)
@@ -151,6 +162,7 @@ host_uninstrumented struct hal_thread *thr_doorbell(int signal, siginfo_t *info,
 		registers[REG_RIP] = (greg_t)(uintptr_t)thr_doorbell_again;
 		return NULL;
 	}
+	signal_open();
 	return thr_doorbell_deliver(thread, context);
 }
 
@@ -163,10 +175,11 @@ static pid_t process;
 static void signal_install(void)
 {
 	struct kernel_action action = {.handler = thr_doorbell_entry,
-				       .flags = SA_SIGINFO | SA_NODEFER | SA_RESTART | KERNEL_SA_RESTORER,
+				       .flags = SA_SIGINFO | SA_RESTART | KERNEL_SA_RESTORER,
 				       .restorer = thr_doorbell_again};
 	unsigned long frame_size = getauxval(AT_MINSIGSTKSZ);
 	process = getpid();
+	doorbell = tb_signal();
 	if (frame_size + STACK_WORK_SIZE > CONFIG_KSTACK_SIZE)
 		install_error = -ENOTSUP;
 	else
@@ -185,11 +198,14 @@ tb_err thr_signal_install(void)
 	return 0;
 }
 
-void thr_signal_send(const struct host_thread *thread)
+// -EAGAIN: the user's limit of queued signals is reached; they are taken from the queue as they are handled.
+host_uninstrumented void thr_signal_send(const struct host_thread *thread)
 {
 	pid_t tid = __atomic_load_n(&thread->tid, __ATOMIC_RELAXED);
-	if (tid != 0)
-		host_syscall(SYS_tgkill, (uintptr_t)process, (uintptr_t)tid, (uintptr_t)tb_signal(), 0);
+	if (tid == 0)
+		return;
+	while (host_syscall(SYS_tgkill, (uintptr_t)process, (uintptr_t)tid, (uintptr_t)doorbell, 0) == -EAGAIN)
+		host_syscall(SYS_sched_yield, 0, 0, 0, 0);
 }
 
 void thr_signal_unblock(void)

@@ -35,10 +35,12 @@ void thr_timer_arm(struct tb_instance *instance, uint64_t deadline_ns)
 	__atomic_store_n(&cpu->deadline_ns, deadline_ns, __ATOMIC_SEQ_CST);
 	if (deadline_ns == TB_FOREVER)
 		return;
+	thr_critical_begin();
 	struct thr_worker *worker = thr_home(cpu);
 	uint64_t at_ns = absolute_ns(cpu, deadline_ns);
 	if (at_ns < __atomic_load_n(&worker->armed_ns, __ATOMIC_SEQ_CST))
 		timer_set(worker, at_ns);
+	thr_critical_end();
 }
 
 // thr_ring() for the handler, which runs on the worker's own thread and may have interrupted anything there, its futex wait too.
@@ -69,12 +71,15 @@ host_uninstrumented static bool deadline_look(struct thr_worker *worker, struct 
 	return __atomic_load_n(&cpu->deadline_ns, __ATOMIC_SEQ_CST) != deadline_ns;
 }
 
+// The CPU too is looked up after the store: the worker may become another CPU's home meanwhile, whose first deadline then
+// met the old armed_ns.
 host_uninstrumented void thr_timer_fired(struct thr_worker *worker)
 {
+	struct thr_cpu *cpu;
 	__atomic_fetch_add(&worker->busy, 1, __ATOMIC_SEQ_CST);
-	struct thr_cpu *cpu = __atomic_load_n(&worker->cpu, __ATOMIC_SEQ_CST);
 	do {
 		__atomic_store_n(&worker->armed_ns, TB_FOREVER, __ATOMIC_SEQ_CST);
+		cpu = __atomic_load_n(&worker->cpu, __ATOMIC_SEQ_CST);
 	} while (cpu != NULL && deadline_look(worker, cpu));
 	__atomic_fetch_sub(&worker->busy, 1, __ATOMIC_SEQ_CST);
 }
