@@ -3,9 +3,9 @@
 // The decision log's codec: what is written is read back, and nothing damaged is taken for a log.
 #include "engine.h"
 
-#include "hal_hosted/sim/sim_cost.h"
-#include "hal_hosted/sim/sim_log.h"
-#include "hal_hosted/sim/sim_set.h"
+#include "../../../src/hal_hosted/sim/sim_cost.h"
+#include "../../../src/hal_hosted/sim/sim_log.h"
+#include "../../../src/hal_hosted/sim/sim_set.h"
 
 #include <stdlib.h>
 #include <string.h>

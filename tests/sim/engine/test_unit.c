@@ -3,8 +3,8 @@
 // Parts of the simulator that need no kernel: SHA-256, random streams, CPU sets, policies.
 #include "engine.h"
 
-#include "hal_hosted/sim/sim_policy.h"
-#include "hal_hosted/sim/sim_sha256.h"
+#include "../../../src/hal_hosted/sim/sim_policy.h"
+#include "../../../src/hal_hosted/sim/sim_sha256.h"
 
 #include <stdlib.h>
 #include <string.h>
