@@ -17,13 +17,21 @@ static bool permit_take(struct thread *self)
 	return atomic_xchg_u32_acquire(&self->permit, 0) != 0;
 }
 
+// Whether a parked thread has what it waits for. Not so when it took the permit before whoever set it came here, and
+// has parked again.
+static bool park_is_over(const struct thread *thread)
+{
+	return atomic_load_u32_relaxed_nopoint(&thread->permit) != 0 ||
+	       atomic_load_u32_relaxed_nopoint(&thread->park_timed_out) != 0;
+}
+
 // Makes a parked thread ready, where it may best run.
 void thread_wake(struct thread *thread)
 {
 	for (bool settled = false;; settled = true) {
 		bool was;
 		struct runq *rq = thread_lock(thread, &was);
-		if (thread->state != THREAD_PARKED) {
+		if (thread->state != THREAD_PARKED || !park_is_over(thread)) {
 			runq_unlock(rq, was);
 			return;
 		}
@@ -94,6 +102,7 @@ err_t thread_park(uint64_t deadline_ns)
 	if (deadline_ns != TB_FOREVER)
 		return park_until(self, deadline_ns);
 	park_now(self, deadline_ns);
-	(void)permit_take(self);
+	bool taken = permit_take(self);
+	VERIFY(taken);
 	return 0;
 }
