@@ -9,6 +9,7 @@
 #include "kern/sched.h"
 #include "kern/string.h"
 #include "kern/test.h"
+#include "kern/timer.h"
 
 // How many lines in the ring contain the text; the last one in *found.
 static uint32_t log_search(const char *text, struct log_record *found)
@@ -41,6 +42,71 @@ TEST(log, line_is_kept_with_its_circumstances)
 	CHECK(record.cpu < kernel_self()->cpu_count);
 	CHECK(record.ts_ns >= before_ns);
 	CHECK(record.ts_ns <= clock_now_ns());
+	for (uint32_t i = record.length; i < LOG_TEXT_SIZE; i++)
+		CHECK_EQ(record.text[i], 0);
+}
+
+// A panic's message goes this way: ring only, no console.
+TEST(log, ring_alone_takes_a_panic)
+{
+	struct log_record record;
+
+	log_write_ring(LOG_EMERG, "logtest: ring alone");
+	REQUIRE(log_search("logtest: ring alone", &record) == 1);
+	CHECK_EQ(record.level, LOG_EMERG);
+	CHECK_EQ(record.length, strlen("logtest: ring alone"));
+	CHECK_EQ(record.thread, current->id);
+}
+
+TEST(log, line_is_counted_and_traced)
+{
+	uint64_t lines = counter_read(COUNTER_LOG_LINES);
+	struct ring_cursor cursor;
+
+	CHECK_EQ(trace_enable("log.line", true), 0);
+	log_info("logtest: counted");
+	CHECK(counter_read(COUNTER_LOG_LINES) > lines);
+	struct trace_record record;
+	uint32_t found = 0;
+	for (uint32_t i = 0; i < kernel_self()->cpu_count; i++) {
+		ring_cursor_init(&kernel_self()->cpus[i]->trace->ring, &cursor);
+		while (ring_cursor_next(&kernel_self()->cpus[i]->trace->ring, &cursor, &record))
+			found += record.event == TRACE_LOG_LINE && record.a == LOG_INFO && record.b == 16;
+	}
+	CHECK(found >= 1);
+}
+
+TEST(log, lost_lines_are_told)
+{
+	uint32_t *lost = &kernel_self()->log->ring.lost;
+	uint32_t before = log_lost();
+
+	(void)atomic_fetch_add_u32_relaxed_nopoint(lost, 3);
+	CHECK_EQ(log_lost(), before + 3);
+	(void)atomic_fetch_sub_u32_relaxed_nopoint(lost, 3);
+}
+
+// What a panicking body leaves on the console is all the runner looks at.
+TEST_WITH(log, urgent_line_reaches_the_console, 0, TEST_PANICS, "] logtest: urgent 7\n")
+{
+	log_set_console_level(LOG_INFO);
+	CHECK_EQ(log_console_level(), LOG_INFO);
+	log_info("logtest: urgent %d", 7);
+	panic("end of test");
+}
+
+TEST_WITH(log, longest_line_reaches_the_console_whole, 0, TEST_PANICS, "  e\n")
+{
+	log_err("%*s", (int)LOG_TEXT_SIZE - 1, "e");
+	panic("end of test");
+}
+
+// Without a ring, as before base_init(), a line still comes out.
+TEST_WITH(log, early_line_goes_straight_to_the_console, 0, TEST_PANICS, "] logtest: early 8\n")
+{
+	kernel_self()->log = NULL;
+	log_err_limited("logtest: early %d", 8);
+	panic("end of test");
 }
 
 TEST(log, levels_decide_what_is_kept)
@@ -112,6 +178,52 @@ TEST(log, site_is_limited)
 		CHECK(counter_read(COUNTER_LOG_LIMITED) >= limited + 2 * LOG_LIMIT_BURST);
 	}
 	CHECK_EQ(log_search("logtest: another site", &record), 1);
+}
+
+// Time passes at once in the simulator: the next window's first line tells how many were held back.
+TEST_WITH(log, held_back_lines_are_told_later, 0, TEST_SIM_ONLY, NULL)
+{
+	struct log_record record;
+
+	for (uint32_t round = 0; round < 2; round++) {
+		for (uint32_t i = 0; i < (round == 0 ? LOG_LIMIT_BURST + 5 : 1); i++)
+			log_info_limited("logtest: round %u", round);
+		sleep_ns(5000000000ull);
+	}
+	REQUIRE(log_search("logtest: round 1", &record) == 1);
+	CHECK(str_equal(record.text, "(5 held back) logtest: round 1"));
+	CHECK_EQ(record.length, strlen(record.text));
+	CHECK_EQ(record.level, LOG_INFO);
+}
+
+TEST(log, limited_line_is_cut)
+{
+	struct log_record record;
+
+	log_warn_limited("logtest: wide %0400d", 1);
+	REQUIRE(log_search("logtest: wide", &record) == 1);
+	CHECK_EQ(record.length, LOG_TEXT_SIZE - 1);
+	CHECK_EQ(strlen(record.text), LOG_TEXT_SIZE - 1);
+	log_write_ring(LOG_ERR, record.text);
+	REQUIRE(log_search("logtest: wide", &record) == 2);
+	CHECK_EQ(record.length, LOG_TEXT_SIZE - 1);
+}
+
+// Keys 11 and 139 begin their search at the same entry.
+TEST(log, sites_with_one_home_are_told_apart)
+{
+	struct log_site sites[LOG_SITES] = {0};
+	uint32_t held_back;
+
+	for (uint32_t i = 0; i < LOG_LIMIT_BURST; i++)
+		CHECK(log_limit_admit(sites, 11, 0, &held_back));
+	CHECK(!log_limit_admit(sites, 11, 0, &held_back));
+	CHECK(log_limit_admit(sites, 139, 0, &held_back));
+	CHECK(!log_limit_admit(sites, 11, 0, &held_back));
+	uint32_t keys = 0;
+	for (uint32_t i = 0; i < LOG_SITES; i++)
+		keys += sites[i].key != 0;
+	CHECK_EQ(keys, 2);
 }
 
 TEST(log, limit_counts_per_site_and_window)

@@ -89,6 +89,14 @@ TEST(string, unsigned_numbers)
 	unsigned_row(test_run_, "0x10", 16, -EINVAL, 0);
 	unsigned_row(test_run_, "ffffffffffffffff", 16, 0, UINT64_MAX);
 	unsigned_row(test_run_, "zz", 36, 0, 35 * 36 + 35);
+	unsigned_row(test_run_, "aZ", 36, 0, 10 * 36 + 35);
+	unsigned_row(test_run_, "Az", 36, 0, 10 * 36 + 35);
+	unsigned_row(test_run_, "@", 36, -EINVAL, 0);
+	unsigned_row(test_run_, "[", 36, -EINVAL, 0);
+	unsigned_row(test_run_, "`", 36, -EINVAL, 0);
+	unsigned_row(test_run_, "{", 36, -EINVAL, 0);
+	unsigned_row(test_run_, "/", 36, -EINVAL, 0);
+	unsigned_row(test_run_, ":", 36, -EINVAL, 0);
 	unsigned_row(test_run_, "102", 2, -EINVAL, 0);
 	unsigned_row(test_run_, "", 10, -EINVAL, 0);
 	unsigned_row(test_run_, " 1", 10, -EINVAL, 0);

@@ -60,16 +60,31 @@ TEST(trace, points_are_switched_by_event_and_group)
 	CHECK_EQ(trace_enable("test.", true), -ENOENT);
 	CHECK_EQ(trace_enable("test.markk", true), -ENOENT);
 	CHECK_EQ(trace_enable("", true), -ENOENT);
+	CHECK(!trace_is_ringed(TRACE_EVENT_COUNT));
 }
 
 TEST(trace, clear_empties_the_rings)
 {
 	struct trace_record record;
 
-	CHECK_EQ(trace_enable("test.mark", true), 0);
-	trace_emit(TRACE_TEST_MARK, 31, 0);
+	record = (struct trace_record){.event = TRACE_TEST_MARK, .a = 31, .ts_ns = clock_now_ns()};
+	for (uint32_t i = 0; i < kernel_self()->cpu_count; i++)
+		CHECK(ring_write(&kernel_self()->cpus[i]->trace->ring, &record));
+	CHECK_EQ(trace_search(TRACE_TEST_MARK, 31, &record), kernel_self()->cpu_count);
 	trace_clear();
 	CHECK_EQ(trace_search(TRACE_TEST_MARK, 31, &record), 0);
+}
+
+TEST(trace, lost_events_are_told)
+{
+	const struct kernel *kernel = kernel_self();
+	uint32_t before = trace_lost();
+
+	for (uint32_t i = 0; i < kernel->cpu_count; i++)
+		(void)atomic_fetch_add_u32_relaxed_nopoint(&kernel->cpus[i]->trace->ring.lost, 3);
+	CHECK_EQ(trace_lost(), before + 3 * kernel->cpu_count);
+	for (uint32_t i = 0; i < kernel->cpu_count; i++)
+		(void)atomic_fetch_sub_u32_relaxed_nopoint(&kernel->cpus[i]->trace->ring.lost, 3);
 }
 
 // With the rings quiet, what several CPUs recorded comes out by time.
