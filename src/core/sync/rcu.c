@@ -245,12 +245,12 @@ static void rcu_run(struct rcu_state *rcu, struct rcu_head *head)
 
 	while (head != NULL) {
 		struct rcu_head *next = head->next;
-		head->fn(head); // frees it
-		head = next;
 		count++;
 		counter_inc(COUNTER_RCU_CALLBACKS);
 		(void)atomic_fetch_add_u32_relaxed_nopoint(&rcu->callbacks, 1);
 		(void)atomic_fetch_sub_u32_relaxed_nopoint(&rcu->waiting, 1);
+		head->fn(head); // frees it, and may tell somebody who looks at the figures
+		head = next;
 	}
 	trace_emit(TRACE_RCU_GP_END, atomic_load_u32_relaxed_nopoint(&rcu->gp), count);
 }
