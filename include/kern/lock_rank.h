@@ -15,9 +15,8 @@ enum lock_rank {
 	LOCK_RANK_TEST_OUTER,
 	LOCK_RANK_TEST_MIDDLE,
 	LOCK_RANK_TEST_INNER,
+	LOCK_RANK_PRESSURE,   // mem: list of pressure callbacks; anybody who allocates may come to it
 	LOCK_RANK_CACHE_LIST, // slab: list of caches
-	LOCK_RANK_RANGE,      // kernel ranges
-	LOCK_RANK_PRESSURE,   // mem: list of pressure callbacks
 	LOCK_RANK_SLEEPING_LAST,
 
 	// Spinlocks that no interrupt takes. They are held unmasked, so they come before all that interrupts take: an interrupt may

@@ -90,10 +90,9 @@ static uint32_t take_once(struct frame_state *state, uint32_t node, uint32_t ord
 	uint32_t index = 0;
 	if (node == FRAME_NODE_ANY) {
 		if (order == 0)
-			index = frame_cpu_take(state, mem_flags & MEM_USER ? FRAME_CACHE_USER : FRAME_CACHE_SINGLE,
-					       mem_flags);
+			index = frame_cpu_take(state, mem_flags & MEM_USER ? FRAME_CACHE_USER : FRAME_CACHE_SINGLE);
 		else if (order == KSTACK_ORDER && (mem_flags & MEM_USER) == 0)
-			index = frame_cpu_take(state, FRAME_CACHE_STACK, mem_flags);
+			index = frame_cpu_take(state, FRAME_CACHE_STACK);
 		if (index != 0)
 			return index;
 		node = here();

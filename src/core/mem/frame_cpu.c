@@ -10,12 +10,12 @@ static uint32_t cache_order(enum frame_cache_kind kind)
 	return kind == FRAME_CACHE_STACK ? KSTACK_ORDER : 0;
 }
 
-static uint32_t region_take_locked(struct frame_region *region, enum frame_cache_kind kind, uint32_t mem_flags)
+static uint32_t region_take_locked(struct frame_region *region, enum frame_cache_kind kind)
 {
 	uint32_t order = cache_order(kind);
 	if (kind == FRAME_CACHE_USER)
-		return group_take_locked(region, 0, mem_flags);
-	return region_may_take_locked(region, 1u << order, mem_flags) ? buddy_take_locked(region, order) : 0;
+		return group_take_locked(region, 0, 0);
+	return region_may_take_locked(region, 1u << order, 0) ? buddy_take_locked(region, order) : 0;
 }
 
 static void region_give_locked(struct frame_region *region, uint32_t index, enum frame_cache_kind kind)
@@ -26,14 +26,14 @@ static void region_give_locked(struct frame_region *region, uint32_t index, enum
 		buddy_give_locked(region, index, cache_order(kind));
 }
 
-// Only frames of the node nearest to a CPU go through its caches.
+// Only frames of the node nearest to a CPU go through its caches, and none of the emergency ones: those go out one by one.
 static uint32_t near_node(const struct frame_state *state, uint32_t node)
 {
 	return state->regions[state->preference[node][0]].node;
 }
 
 static void cache_refill(struct frame_state *state, struct frame_cache *cache, enum frame_cache_kind kind,
-			 uint32_t node, uint32_t mem_flags)
+			 uint32_t node)
 {
 	for (uint32_t i = 0; i < state->region_count && cache->count == 0; i++) {
 		struct frame_region *region = &state->regions[state->preference[node][i]];
@@ -41,7 +41,7 @@ static void cache_refill(struct frame_state *state, struct frame_cache *cache, e
 			continue;
 		spin_lock(&region->lock);
 		while (cache->count < cache->limit / 2) {
-			uint32_t index = region_take_locked(region, kind, mem_flags);
+			uint32_t index = region_take_locked(region, kind);
 			if (index == 0)
 				break;
 			frame_kind_set(region_frame(region, index), FRAME_CACHED);
@@ -88,13 +88,13 @@ static void frame_cpu_unlock(struct frame_cpu *cpu)
 	preempt_enable();
 }
 
-uint32_t frame_cpu_take(struct frame_state *state, enum frame_cache_kind kind, uint32_t mem_flags)
+uint32_t frame_cpu_take(struct frame_state *state, enum frame_cache_kind kind)
 {
 	struct frame_cpu *cpu = frame_cpu_lock();
 	struct frame_cache *cache = &cpu->caches[kind];
 	uint32_t index = 0;
 	if (cache->count == 0 && cache->limit != 0)
-		cache_refill(state, cache, kind, this_cpu()->node, mem_flags);
+		cache_refill(state, cache, kind, this_cpu()->node);
 	if (cache->count != 0) {
 		index = cache->frames[--cache->count];
 		frame_kind_set(frame_at(state, index), FRAME_USED);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// frame_check(): walks every block of every region and recounts what the allocator believes.
+// frame_check() walks every block of every region and recounts what the allocator believes; range_check() looks at the runs
+// among them.
 #include "mem_impl.h"
 
 #include "hal/cpu.h"
@@ -178,4 +179,35 @@ err_t frame_check(void)
 		hal_cpu_relax();
 	}
 	return check_failed("caches, reservations or charges do not add up", 0);
+}
+
+// How many frames to the next block, and whether a run that begins here is sound.
+static err_t check_run(const struct frame_region *region, uint32_t index, uint32_t *count)
+{
+	const struct frame *frame = region_frame(region, index);
+	uint32_t word = frame_word(frame);
+	*count = 1u << frame_word_order(word);
+	if (word & FRAME_FLAG_GROUP)
+		*count = 1u << frame_word_group_order(word);
+	if (frame_word_kind(word) != FRAME_RUN)
+		return 0;
+	*count = frame->run_frames;
+	if (*count == 0 || *count > region->untouched - index)
+		return check_failed("range of an impossible length", index);
+	return frame->account != NULL ? 0 : check_failed("range that nobody pays for", index);
+}
+
+err_t range_check(void)
+{
+	struct frame_state *state = frame_state();
+	err_t err = 0;
+	for (uint32_t i = 0; i < state->region_count && err == 0; i++) {
+		struct frame_region *region = &state->regions[i];
+		uint32_t count = 0;
+		spin_lock(&region->lock);
+		for (uint32_t at = region->usable; at < region->untouched && err == 0; at += count)
+			err = check_run(region, at, &count);
+		spin_unlock(&region->lock);
+	}
+	return err;
 }

@@ -16,7 +16,7 @@
 //   account.c      who pays          pressure.c  who can give back          fault.c  failures on purpose
 //   range.c        runs of whole frames, not rounded to a power of two
 //   slab_impl.h    slab.c, slab_cpu.c, slab_page.c, depot.c, slab_debug.c, slab_info.c, kmalloc.c have a page of their own
-//   mem_check.c    frame_check(): recounts it all
+//   mem_check.c    frame_check(), range_check(): recount it all
 //
 // Objects. A *region* is one run of RAM on one node. Its descriptors (struct frame) lie in an array; frames are named by their
 // index, counted from the start of RAM for all regions alike; 0 is nobody, because struct kernel lies there. A zeroed
@@ -37,7 +37,7 @@
 // greatest order; lists, counts and descriptors agree; free = lists + untouched; an account is charged for exactly the
 // USED, RESERVED, RUN and SLAB frames that name it.
 //
-// Locks, in order: pressure.lock (mutex) < depot < cache < frame_cpu.lock < region.lock < accounts.lock. A descriptor belongs
+// Locks, in order: pressure.lock (mutex) < caches (mutex) < depot < cache < frame_cpu.lock < region.lock < accounts.lock. A descriptor belongs
 // to whoever holds its block; the word alone is atomic, because a merge looks at its neighbour's. Nothing here is used in
 // interrupts. Only frame_alloc()'s way through pressure sleeps.
 #ifndef MEM_IMPL_H
@@ -229,7 +229,7 @@ uint32_t group_take_locked(struct frame_region *region, uint32_t order, uint32_t
 void group_give_locked(struct frame_region *region, uint32_t index);
 
 // frame_cpu.c. Take: 0 when neither the cache nor the node has any. Give: false when this block is not for a cache.
-uint32_t frame_cpu_take(struct frame_state *state, enum frame_cache_kind kind, uint32_t mem_flags);
+uint32_t frame_cpu_take(struct frame_state *state, enum frame_cache_kind kind);
 bool frame_cpu_give(struct frame_state *state, uint32_t index, uint32_t word);
 err_t frame_cpu_init(struct kernel *kernel, uint32_t usable_frames) must_check;
 

@@ -127,9 +127,3 @@ err_t range_init(struct kernel *kernel)
 	VERIFY(kernel->frames != NULL);
 	return 0;
 }
-
-// Runs are blocks like all others: frame_check() walks over them.
-err_t range_check(void)
-{
-	return frame_check();
-}

@@ -64,18 +64,20 @@ static void cache_info(struct slab_cache *cache, struct slab_info *info)
 	spin_unlock(&cache->lock);
 }
 
+// fn runs without the lock, so that it may do whatever it likes.
 void slab_each(void (*fn)(const struct slab_info *, void *), void *arg)
 {
 	struct slab_state *state = slab_state();
-	mutex_lock(&state->lock);
 	for (uint32_t id = 1; id < SLAB_CACHES_MAX; id++) {
 		struct slab_info info;
-		if (state->caches[id] == NULL)
-			continue;
-		cache_info(state->caches[id], &info);
-		fn(&info, arg);
+		mutex_lock(&state->lock);
+		bool there = state->caches[id] != NULL;
+		if (there)
+			cache_info(state->caches[id], &info);
+		mutex_unlock(&state->lock);
+		if (there)
+			fn(&info, arg);
 	}
-	mutex_unlock(&state->lock);
 }
 
 // ---- leaks ---------------------------------------------------------------------------------------------------------
