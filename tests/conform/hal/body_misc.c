@@ -201,7 +201,7 @@ const struct conform_body conform_bodies[] = {
 	{"ipi_wakes_idle", body_ipi_wakes_idle, 4, 0},
 	{"ipi_all_pairs", body_ipi_all_pairs, 4, 0},
 	{"spin_excludes", body_spin_excludes, 4, 0},
-	{"spin_wait_is_bounded", body_spin_wait_is_bounded, 1, 0},
+	{"spin_wait_is_bounded", body_spin_wait_is_bounded, 1, CONFORM_REAL_TIME},
 	{"spin_wake_ends_wait", body_spin_wake_ends_wait, 2, 0},
 	{"timer_is_never_early", body_timer_is_never_early, 1, 0},
 	{"timer_past_fires_at_once", body_timer_past_fires_at_once, 1, 0},

@@ -125,7 +125,8 @@ void conform_check(struct conform_result *result, bool ok, const char *what, con
 #define CHECK(expr) conform_check(result, (expr), #expr, __FILE__, __LINE__)
 
 enum conform_flags {
-	CONFORM_TWO_NODES = 1u << 0 // wants RAM of two nodes
+	CONFORM_TWO_NODES = 1u << 0, // wants RAM of two nodes
+	CONFORM_REAL_TIME = 1u << 1  // not under sim, which calls a wait that nobody can end a deadlock
 };
 
 struct conform_body {
