@@ -1,0 +1,97 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+#
+# Replaces a policy of the kernel by a trivial one, in a copy of the sources, builds the property tests and expects the named one to
+# fail. A mutant that survives means that its property test proves nothing.
+#   mutants.py SOURCE_ROOT WORK_FOLDER
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+MUTANTS = [
+    # name, file, pattern, replacement, test that must fail
+    ('equal shares whatever the weight', 'src/core/sched/fair.h', r'\* thread->weight_inverse\)', '* (uint32_t)((1ull << 32) / 4096 + 1))',
+     'prop.shares_follow_weights'),
+    ('the heaviest always first', 'src/core/sched/fair.h', r'return \(int64_t\)\(ta->deadline_v - tb->deadline_v\) < 0;',
+     'return ta->weight > tb->weight;', 'prop.nobody_starves'),
+    ('waiters lend nothing', 'src/core/sync/pi.c', r'kernel_self\(\)->hooks->inherit\(', r'if (thread->id == 0)\n\t\t\g<0>',
+     'prop.inheritance_bounds_inversion'),
+]
+
+
+def copy_tree(root, target):
+    if os.path.exists(target):
+        shutil.rmtree(target)
+    os.makedirs(target)
+    for name in os.listdir(root):
+        if name in ('.git', 'build', 'tbos-sim'):
+            continue
+        source = os.path.join(root, name)
+        copy = os.path.join(target, name)
+        if os.path.isdir(source):
+            shutil.copytree(source, copy, symlinks=True, ignore=shutil.ignore_patterns('__pycache__'))
+        else:
+            shutil.copy2(source, copy)
+
+
+def run(command, **options):
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors='replace', **options)
+
+
+def build(folder):
+    done = run(['ninja', '-C', folder, 'tests/test-prop'])
+    if done.returncode != 0:
+        sys.stdout.write(done.stdout[-3000:])
+    return done.returncode == 0
+
+
+def holds(folder, test):
+    return run([os.path.join(folder, 'tests/test-prop'), '--engine', 'sim', '--cpus', '2', test]).returncode == 0
+
+
+def mutate(path, pattern, replacement):
+    with open(path, encoding='utf-8') as file:
+        text = file.read()
+    changed, count = re.subn(pattern, replacement, text)
+    if count == 0:
+        return None
+    with open(path, 'w', encoding='utf-8') as file:
+        file.write(changed)
+    return text
+
+
+def main():
+    root, work = sys.argv[1], sys.argv[2]
+    tree, folder = os.path.join(work, 'tree'), os.path.join(work, 'build')
+    copy_tree(root, tree)
+    shutil.rmtree(folder, ignore_errors=True)
+    done = run(['meson', 'setup', '-Doptimization=1', '-Dasserts=true', '-Dschedpoints=full', folder, tree])
+    if done.returncode != 0 or not build(folder):
+        print(f'Bail out! the unchanged tree does not build\n{done.stdout[-2000:]}{done.stderr[-2000:]}')
+        return 1
+    failed = 0
+    for number, (name, file, pattern, replacement, test) in enumerate(MUTANTS, 1):
+        path = os.path.join(tree, file)
+        ok, why = holds(folder, test), 'the property does not hold in the unchanged kernel'
+        original = mutate(path, pattern, replacement) if ok else None
+        if ok and original is None:
+            ok, why = False, f'{file} has nothing like /{pattern}/ any more'
+        elif ok:
+            ok, why = build(folder), 'the mutant does not build'
+            if ok:
+                ok, why = not holds(folder, test), f'{test} does not notice'
+            with open(path, 'w', encoding='utf-8') as restored:
+                restored.write(original)
+            build(folder)
+        print(f'{"" if ok else "not "}ok {number} - mutants.{name.replace(" ", "_")}', flush=True)
+        if not ok:
+            print(f'# {why}')
+            failed += 1
+    print(f'1..{len(MUTANTS)}')
+    return failed != 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
