@@ -4,43 +4,41 @@
 // once the old stack is left. One look at the clock per switch.
 #include "runq.h"
 
-// The HAL may have lent this CPU to a host thread that wants to go: then idle is next, whoever else is ready.
-static bool switch_lets_go(struct runq *rq, struct thread *prev, enum switch_why why)
+// A thread that serves a call of the host goes to sleep or ends: the HAL may want its CPU back.
+static void switch_call_stops(struct runq *rq, struct thread *prev, enum switch_why why)
 {
-	if (likely((prev->flags & THREAD_FLAG_API) == 0))
-		return false;
 	if (prev->call_token != 0 && why == SWITCH_PARK) {
 		hal_call_sleeping(prev->call_token, true);
 		prev->call_asleep = 1;
 	}
-	if (!hal_call_wants_cpu())
-		return false;
-	rq->let_go = 1;
-	return true;
+	rq->let_go |= hal_call_wants_cpu();
 }
 
-// Whom to run instead of `prev`, taken out of the queue; `prev` itself when nobody has a better right.
+// Whether `first` is to run although the running thread would go on.
+static bool switch_is_right(const struct thread *first, const struct thread *running, enum switch_why why)
+{
+	if (why != SWITCH_YIELD)
+		return runq_beats(first, running);
+	// Equals go first, too.
+	if (class_of(first)->order != class_of(running)->order)
+		return class_of(first)->order < class_of(running)->order;
+	return class_of(first)->order != ORDER_RT || first->prio <= running->prio;
+}
+
+// Whom to run instead of `prev`, taken out of the queue; `prev` itself when nobody has a better right. Idle comes first when
+// it is to hand the CPU to the HAL, whoever else is ready.
 static struct thread *switch_pick(struct runq *rq, struct thread *prev, enum switch_why why)
 {
 	struct thread *first = runq_first_locked(rq);
-	if (why >= SWITCH_PARK) {
-		if (unlikely(switch_lets_go(rq, prev, why)) || first == NULL)
-			return rq->cpu->idle;
-	} else if (unlikely(prev->expelled)) {
-		if (first == NULL)
-			return rq->cpu->idle;
-	} else {
-		if (first == NULL)
-			return prev;
-		if (why == SWITCH_YIELD) {
-			// Equals go first, too.
-			if (class_of(first)->order > class_of(prev)->order ||
-			    (class_of(prev)->order == ORDER_RT && first->prio > prev->prio))
-				return prev;
-		} else if (!runq_beats(first, prev)) {
-			return prev;
-		}
-	}
+	bool goes = why >= SWITCH_PARK || prev->expelled != 0;
+	if (unlikely((prev->flags & THREAD_FLAG_API) != 0 && why >= SWITCH_PARK))
+		switch_call_stops(rq, prev, why);
+	if (unlikely(rq->let_go != 0))
+		return rq->cpu->idle;
+	if (first == NULL)
+		return goes ? rq->cpu->idle : prev;
+	if (!goes && !switch_is_right(first, prev, why))
+		return prev;
 	runq_take_locked(rq, first);
 	return first;
 }

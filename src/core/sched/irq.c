@@ -27,6 +27,11 @@ static void irq_requests(struct cpu *cpu)
 		timer_program(cpu);
 	if ((requests & REQUEST_CALL) != 0)
 		cpu_call_run(rq);
+	// A call of the host that this CPU was lent for has ended or gone to sleep elsewhere.
+	if (hal_call_wants_cpu()) {
+		rq->let_go = 1;
+		resched_set_own();
+	}
 }
 
 static void irq_others(uint32_t bits)
