@@ -12,8 +12,8 @@ import sys
 
 MUTANTS = [
     # name, file, pattern, replacement, test that must fail
-    ('equal shares whatever the weight', 'src/core/sched/fair.h', r'\* thread->weight_inverse\)', '* (uint32_t)((1ull << 32) / 4096 + 1))',
-     'prop.shares_follow_weights'),
+    ('equal shares whatever the weight', 'src/core/sched/class_fair.c', r'= fair_weights\[nice - FAIR_NICE_MIN\];',
+     '= fair_weights[nice - FAIR_NICE_MIN] > 0 ? 4096 : 1;', 'prop.shares_follow_weights'),
     ('the heaviest always first', 'src/core/sched/fair.h', r'return \(int64_t\)\(ta->deadline_v - tb->deadline_v\) < 0;',
      'return ta->weight > tb->weight;', 'prop.nobody_starves'),
     ('waiters lend nothing', 'src/core/sync/pi.c', r'kernel_self\(\)->hooks->inherit\(', r'if (thread->id == 0)\n\t\t\g<0>',
