@@ -174,34 +174,37 @@ void sim_entropy(struct tb_instance *instance, void *buffer, size_t size_bytes)
 	}
 }
 
-struct trace_sink {
-	const struct tb_config *config;
-	struct tb_trace_record record;
+struct trace {
+	struct tb_instance *instance;
+	const struct hal_trace_event *event;
 };
 
 static void trace_on_host(void *arg)
 {
-	const struct trace_sink *sink = arg;
-	sink->config->trace_fn(sink->config->trace_ctx, &sink->record);
-}
-
-void sim_trace_event(struct tb_instance *instance, const struct hal_trace_event *event)
-{
-	struct sim_instance *own = sim_instance(instance);
+	const struct trace *trace = arg;
+	const struct hal_trace_event *event = trace->event;
+	const struct tb_config *config = &trace->instance->config;
+	struct sim_instance *own = sim_instance(trace->instance);
 	struct sim_hash *hash = &own->sim->hash;
 	sim_hash_head(hash, SIM_HASH_EVENT, own->index, event->cpu);
 	sim_hash_word(hash, event->ts_ns);
 	sim_hash_word(hash, event->event | (uint64_t)event->thread << 32);
 	sim_hash_word(hash, event->a);
 	sim_hash_word(hash, event->b);
-	if (instance->config.trace_fn == NULL || (instance->config.flags & TB_CONFIG_TRACE) == 0)
+	if (config->trace_fn == NULL || (config->flags & TB_CONFIG_TRACE) == 0)
 		return;
-	struct trace_sink sink = {&instance->config,
-				  {event->ts_ns, event->cpu, event->event, event->thread, 0, event->a, event->b}};
+	struct tb_trace_record record = {event->ts_ns, event->cpu, event->event, event->thread, 0, event->a, event->b};
+	config->trace_fn(config->trace_ctx, &record);
+}
+
+// On the host stack, so that a kernel stack is used alike with and without a watcher.
+void sim_trace_event(struct tb_instance *instance, const struct hal_trace_event *event)
+{
+	struct trace trace = {instance, event};
 	struct hal_thread *self = hal_self();
 	uint32_t was = self->irq_off;
 	self->irq_off = 1;
-	host_stack_call(trace_on_host, &sink);
+	host_stack_call(trace_on_host, &trace);
 	self->irq_off = was;
 }
 

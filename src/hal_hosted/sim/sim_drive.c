@@ -28,8 +28,9 @@ static void instances_halt(struct tb_sim *sim)
 
 // Who is finished leaves before anything else enters: in a replay that next thing may be what this very host thread does
 // next. What is not served now is asked for again.
-static void attention_serve(struct tb_sim *sim, const struct sim_caller *caller)
+bool sim_attention_serve(struct tb_sim *sim)
 {
+	const struct sim_caller *caller = sim->driving;
 	uint32_t what = __atomic_exchange_n(&sim->attention, 0, __ATOMIC_ACQUIRE);
 	if ((what & SIM_ATTEND_RECORD) != 0)
 		sim_record_flush(sim);
@@ -39,7 +40,7 @@ static void attention_serve(struct tb_sim *sim, const struct sim_caller *caller)
 		sim_callers_enter(sim);
 	sim_callers_settle(sim);
 	if (caller->finished)
-		return;
+		return true;
 	if (sim->log_due_ns <= sim->now_ns)
 		sim_replay_input(sim);
 	else if (what == SIM_ATTEND_IDLE)
@@ -49,6 +50,7 @@ static void attention_serve(struct tb_sim *sim, const struct sim_caller *caller)
 	if (sim->stop.cause != SIM_STOP_NOT)
 		instances_halt(sim);
 	sim_callers_settle(sim);
+	return caller->finished;
 }
 
 static void driver_set(struct tb_sim *sim, struct host_thread *driver)
@@ -69,27 +71,25 @@ static bool first_choose(struct tb_sim *sim)
 	return !sim->choosing;
 }
 
-// Goes on where the world was left, or with a first choice. Comes back when a point needs the host.
+// Goes on where the world was left, or with a first choice. Comes back when the driver leaves, or what ran has halted.
 static void kernel_enter(struct tb_sim *sim, struct host_thread *self)
 {
 	if (sim->running == NULL && !first_choose(sim))
 		return;
+	driver_set(sim, self);
 	self->instance = sim->running->instance->host;
 	self->cpu = sim->running->index;
 	host_context_enter(self, sim->running->thread);
 	self->instance = NULL;
+	driver_set(sim, NULL);
 }
 
 static void drive(struct tb_sim *sim, struct host_thread *self, const struct sim_caller *caller)
 {
-	for (;;) {
-		attention_serve(sim, caller);
-		if (caller->finished)
-			break;
-		driver_set(sim, self);
+	sim->driving = caller;
+	while (!sim_attention_serve(sim))
 		kernel_enter(sim, self);
-	}
-	driver_set(sim, NULL);
+	sim->driving = NULL;
 }
 
 static void caller_append_locked(struct tb_sim *sim, struct sim_caller *caller)

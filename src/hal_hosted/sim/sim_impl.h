@@ -15,9 +15,9 @@
 // 3 CPU states   OFF → READY ⇄ IDLE (hal_cpu_idle, until an interrupt is pending), READY ⇄ SPIN (hal_spin_wait, until the word
 //   changes, a wake, or a deliverable interrupt), any → OFF (halt). READY includes the one that runs. sim_cpu_state() alone changes them.
 //
-// 4 Attention   What needs libc or the host happens on the host stack: the point leaves there with its decision untaken, the host
-//   does what sim->attention says, and enters the same stack again, or stays out when its request is done. So leaving is
-//   invisible to the run, except for what was done.
+// 4 Attention   A point decides on the host stack, where it first serves what sim->attention asks: callers, logs, consoles, a
+//   stuck world. That is invisible to the run, except for what enters. When the driver's own request is done the point leaves with its
+//   decision untaken, and whoever drives next takes it.
 //
 // 5 Inputs   Host calls, new instances and console bytes enter only while attention is served, at a known decision and time; they
 //   are recorded there and replayed there. With one host thread and input from a file they are the same in every run without
@@ -71,6 +71,7 @@ struct sim_cpu {
 	enum sim_cpu_state state;
 	struct sim_instance *instance;
 	struct hal_thread *thread; // the stack it was last on
+	uint32_t irq_off;          // that stack's mask when it came to its point
 	uint32_t pending;          // enum hal_irq: arrived, not delivered
 	uint32_t spin_seen;
 	const uint32_t *spin_word;
@@ -208,6 +209,7 @@ struct tb_sim {
 	bool driven;
 	bool choosing; // a decision of kind SIM_KIND_HOST is under way
 	struct host_thread *driver;
+	const struct sim_caller *driving; // the driver's own request
 	struct sim_stop stop;
 	uint32_t hosts[SIM_HOSTS_MAX]; // host threads by their first call
 	uint32_t host_count;
@@ -262,6 +264,8 @@ uint64_t sim_due_next(const struct tb_sim *sim);
 tb_err sim_run(struct tb_sim *sim, struct sim_caller *caller);
 // Lets callers enter who may; and marks those finished who are.
 void sim_callers_enter(struct tb_sim *sim);
+// Does what sim->attention asks; true when the driver's own request is finished.
+bool sim_attention_serve(struct tb_sim *sim);
 void sim_callers_settle(struct tb_sim *sim);
 // Whether any caller has entered and waits; ends the calls of all such.
 bool sim_callers_entered(struct tb_sim *sim);

@@ -107,7 +107,7 @@ static void cpu_describe(const struct sim_cpu *cpu, struct text *text)
 		break;
 	case SIM_CPU_SPIN:
 		text_add(text, " cpu%u %s for a lock at RAM+0x%llx,", cpu->id,
-			 cpu->thread->irq_off != 0 ? "masked, spins" : "spins",
+			 cpu->irq_off != 0 ? "masked, spins" : "spins",
 			 (unsigned long long)((const char *)cpu->spin_word - host->ram.base));
 		break;
 	case SIM_CPU_READY:

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Schedule points and decisions: the hot path. Everything here runs on kernel stacks between two instructions of the
-// kernel, so there is no libc, no allocation, and a few tens of nanoseconds a point.
+// Schedule points and decisions: the hot path, a few tens of nanoseconds a point. Deciding happens on the host stack, not
+// because of libc, but because the kernel measures how deep its stacks were used, and prints it: what a point leaves on a
+// kernel stack must be the same whether the policy decides, a log is replayed or written, or inputs are served.
 #include "sim_impl.h"
 
 #define POLLS_MAX (1u << 20)
@@ -46,7 +47,7 @@ static void spinning_look(struct tb_sim *sim)
 	for (; id != SIM_CPU_NONE; id = sim_set_from(&sim->spinning, id + 1)) {
 		struct sim_cpu *cpu = sim->cpus[id];
 		bool changed = __atomic_load_n(cpu->spin_word, __ATOMIC_RELAXED) != cpu->spin_seen;
-		if (changed || (cpu->pending != 0 && cpu->thread->irq_off == 0))
+		if (changed || (cpu->pending != 0 && cpu->irq_off == 0))
 			sim_cpu_state_set(cpu, SIM_CPU_READY);
 	}
 }
@@ -100,15 +101,6 @@ struct sim_cpu *sim_choose(struct tb_sim *sim, uint32_t kind)
 	return decide(sim, kind, &chosen) ? sim->cpus[chosen] : NULL;
 }
 
-// To the host and back, with this point's decision still open.
-static void visit_host(struct tb_sim *sim, struct hal_thread *self)
-{
-	uint32_t was = self->irq_off;
-	self->irq_off = 1;
-	host_context_leave(self, sim->driver);
-	self->irq_off = was;
-}
-
 // A CPU that only polls, for long, while nothing is under way that could end it: nobody would ever notice.
 static void polls_count(struct tb_sim *sim, uint32_t kind)
 {
@@ -122,20 +114,54 @@ static void polls_count(struct tb_sim *sim, uint32_t kind)
 		sim_attend(sim, SIM_ATTEND_STUCK);
 }
 
+struct point {
+	struct tb_sim *sim;
+	uint32_t kind;
+	bool paid;
+	struct sim_cpu *next; // NULL: the driver leaves first
+};
+
+static void point_on_host(void *arg)
+{
+	struct point *point = arg;
+	struct tb_sim *sim = point->sim;
+	if (!point->paid) {
+		sim->now_ns += sim_cost_draw(&sim->costs, point->kind);
+		polls_count(sim, point->kind);
+		point->paid = true;
+	}
+	do
+		point->next = sim_choose(sim, point->kind);
+	while (point->next == NULL && !sim_attention_serve(sim));
+}
+
+// Masked for the time of a call to the host stack or a leave.
+static void point_run(struct point *point, struct hal_thread *self)
+{
+	uint32_t was = self->irq_off;
+	self->irq_off = 1;
+	host_stack_call(point_on_host, point);
+	while (point->next == NULL) {
+		host_context_leave(self, point->sim->driver);
+		host_stack_call(point_on_host, point);
+	}
+	self->irq_off = was;
+}
+
 void sim_point(struct tb_sim *sim, uint32_t kind)
 {
+	struct point point = {.sim = sim, .kind = kind};
 	struct sim_cpu *cpu = sim->running;
 	struct hal_thread *self = hal_self();
-	struct sim_cpu *next;
 	cpu->thread = self;
-	sim->now_ns += sim_cost_draw(&sim->costs, kind);
-	polls_count(sim, kind);
-	while ((next = sim_choose(sim, kind)) == NULL)
-		visit_host(sim, self);
-	if (next == cpu)
+	cpu->irq_off = self->irq_off;
+	point_run(&point, self);
+	if (point.next == cpu)
 		return;
-	sim->running = next;
-	hal_context_switch(self, next->thread);
+	sim->running = point.next;
+	sim->driver->instance = point.next->instance->host;
+	sim->driver->cpu = point.next->index;
+	hal_context_switch(self, point.next->thread);
 }
 
 // The upcall may switch threads, so that this stack goes on on another CPU: look again.

@@ -20,6 +20,12 @@ static void record(struct tb_config *config, const char *name, const char *const
 	config->replay_path = path;
 }
 
+static void ignore(void *ctx, const struct tb_trace_record *record)
+{
+	(void)ctx;
+	(void)record;
+}
+
 static void equals(void)
 {
 	static const char *const policies[] = {"rr", "random", "pct:4"};
@@ -56,6 +62,28 @@ static void information(void)
 	CHECK(info.mem_bytes == 16u << 20);
 	CHECK_ERR(tb_sim_log_info("/nonexistent", &info), -2);
 	CHECK_HAS(tb_error(NULL), "/nonexistent");
+}
+
+// A kernel may measure how deep its stacks were used: the engine must use them alike in every mode.
+static void stacks_alike(void)
+{
+	static const char *const commands[] = {"count 2 5", "depth 9000", NULL};
+	struct tb_config config;
+	struct engine_run plain, run, again;
+	char path[128];
+	engine_config(&config);
+	engine_run(&config, commands, &plain);
+	record(&config, "stacks", commands, path, &run);
+	engine_run(&config, commands, &again);
+	engine_note("a point takes %d bytes of stack", plain.statuses[1]);
+	CHECK(plain.statuses[1] > 100);
+	CHECK(engine_same(&plain, &run));
+	CHECK(engine_same(&plain, &again));
+	engine_config(&config);
+	config.flags |= TB_CONFIG_TRACE;
+	config.trace_fn = ignore;
+	engine_run(&config, commands, &again);
+	CHECK(engine_same(&plain, &again));
 }
 
 // ---- refusals -----------------------------------------------------------------------------------------------------------
@@ -337,6 +365,7 @@ static void verify(void)
 
 const struct engine_test engine_replay_tests[] = {
 	{"a replay equals its recording, and recording changes nothing", equals},
+	{"stacks are used alike with and without logs and watchers", stacks_alike},
 	{"a log tells what it holds", information},
 	{"other options are refused", other_options_refused},
 	{"another build is refused", other_build_refused},

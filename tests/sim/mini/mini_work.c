@@ -165,6 +165,23 @@ static int64_t module_sum(const char *name)
 	return (int64_t)sum;
 }
 
+// How deep this stack gets in `rounds` points, as a kernel that paints its stacks would see it.
+__attribute__((noinline, no_sanitize_address)) static int64_t stack_depth(uint32_t rounds)
+{
+	uint64_t here = 0;
+	volatile uint64_t *low = (volatile uint64_t *)(uintptr_t)(mini_self() + 1);
+	volatile uint64_t *high = (volatile uint64_t *)&here - 16;
+	for (volatile uint64_t *word = low; word < high; ++word)
+		*word = 0;
+	for (uint32_t i = 0; i < rounds; ++i)
+		atomic_step();
+	mini_event(13, 1, 0);
+	while (low < high && *low == 0)
+		++low;
+	mini_event(13, (uint64_t)((uintptr_t)&here - (uintptr_t)low), 0);
+	return (int64_t)((uintptr_t)&here - (uintptr_t)low);
+}
+
 static int64_t sleep_sum(uint32_t times, uint32_t duration_ns)
 {
 	uint64_t begin_ns = hal_clock_mono_ns();
@@ -225,6 +242,8 @@ static int64_t word_command(const char *line)
 		return fresh(true);
 	if (word_is(line, "entropy", &rest))
 		return entropy();
+	if (word_is(line, "depth", &rest))
+		return stack_depth(number_next(&rest));
 	if (word_is(line, "panic", &rest))
 		hal_panic("asked for");
 	if (word_is(line, "fault", &rest))
