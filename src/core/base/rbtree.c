@@ -113,9 +113,7 @@ static void tree_fix_remove(struct rb_root *root, struct rb_node *node, struct r
 			parent = node_parent(node);
 			continue;
 		}
-		if (node_is_black(sibling->child[!side])) {
-			node_set_black(sibling->child[side]);
-			node_set_red(sibling);
+		if (node_is_black(sibling->child[!side])) { // the near one is red; colors are set below
 			tree_rotate(root, sibling, !side);
 			sibling = parent->child[!side];
 		}

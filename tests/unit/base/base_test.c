@@ -139,6 +139,7 @@ TEST(base, arena_aligns_and_ends)
 	CHECK(boot_alloc(&toy->kernel, 185, 1) == NULL);
 	CHECK(boot_alloc(&toy->kernel, SIZE_MAX, 1) == NULL);
 	CHECK(boot_alloc(&toy->kernel, 184, 1) == toy->ram + 72);
+	CHECK(boot_alloc(&toy->kernel, 0, 1) == toy->ram + 256);
 	CHECK(boot_alloc(&toy->kernel, 1, 1) == NULL);
 	CHECK(boot_alloc(&toy->kernel, 1, 64) == NULL);
 	kfree(toy);

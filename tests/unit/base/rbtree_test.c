@@ -221,6 +221,21 @@ TEST_WITH(rbtree, check_finds_two_red_nodes_in_a_row, 0, TEST_PANICS, "node_is_b
 	CHECK(false);
 }
 
+TEST_WITH(rbtree, check_finds_them_on_the_left_too, 0, TEST_PANICS, "node_is_black(node) || node_is_black(child)")
+{
+	struct item items[4] = {0};
+	struct rb_root root = RB_ROOT_INIT;
+
+	for (uint32_t i = 4; i-- > 0;) {
+		items[i].key = i;
+		rb_insert(&root, &items[i].node, item_before);
+	}
+	items[1].node.parent_color &= ~(uintptr_t)1;
+	items[3].node.parent_color &= ~(uintptr_t)1;
+	rb_check(&root, item_before);
+	CHECK(false);
+}
+
 TEST_WITH(rbtree, check_finds_a_wrong_order, 0, TEST_PANICS, "!before(node, previous)")
 {
 	struct item items[8] = {0};

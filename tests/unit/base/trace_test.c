@@ -35,11 +35,14 @@ TEST(trace, event_is_recorded_with_its_circumstances)
 	uint64_t before_ns = clock_now_ns();
 
 	CHECK_EQ(trace_enable("test.mark", true), 0);
+	preempt_disable();
+	uint32_t cpu = this_cpu()->hal.index;
 	trace_emit(TRACE_TEST_MARK, 11, 0xabcdef0123456789ull);
+	preempt_enable();
 	REQUIRE(trace_search(TRACE_TEST_MARK, 11, &record) == 1);
 	CHECK(record.b == 0xabcdef0123456789ull);
 	CHECK_EQ(record.thread, current->id);
-	CHECK(record.cpu < kernel_self()->cpu_count);
+	CHECK_EQ(record.cpu, cpu);
 	CHECK(record.ts_ns >= before_ns);
 	CHECK(record.ts_ns <= clock_now_ns());
 }
@@ -126,6 +129,27 @@ TEST_CPUS(trace, records_of_all_cpus_come_in_order_of_time, 4)
 	}
 	for (uint32_t i = 0; i < started; i++)
 		CHECK_EQ(seen[i], 20);
+	kfree(cursor);
+}
+
+// At one time the lower CPU comes first.
+TEST_CPUS(trace, ties_are_shown_by_cpu, 2)
+{
+	struct trace_cursor *cursor = kmalloc(sizeof *cursor, 0);
+	struct trace_record record = {.event = TRACE_TEST_MARK, .a = 61, .ts_ns = clock_now_ns()};
+	uint32_t next_cpu = 0;
+
+	REQUIRE(cursor != NULL);
+	CHECK_EQ(trace_enable("all", false), 0);
+	for (uint32_t cpu = kernel_self()->cpu_count; cpu-- > 0;) {
+		record.cpu = cpu;
+		CHECK(ring_write(&kernel_self()->cpus[cpu]->trace->ring, &record));
+	}
+	trace_cursor_init(cursor);
+	while (trace_cursor_next(cursor, &record))
+		if (record.event == TRACE_TEST_MARK && record.a == 61)
+			CHECK_EQ(record.cpu, next_cpu++);
+	CHECK_EQ(next_cpu, kernel_self()->cpu_count);
 	kfree(cursor);
 }
 
