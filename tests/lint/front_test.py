@@ -69,7 +69,7 @@ def row_result(entries, took, tests=('a',), budget_s=10):
     """What run_row makes of a suite that left these log entries and took so long."""
     saved = suites.introspect, suites.meson_test
     suites.introspect = lambda build: {name: {'suite': ['tbos:unit'], 'protocol': 'exitcode'} for name in tests}
-    suites.meson_test = lambda build, row, tier, total: (entries, took)
+    suites.meson_test = lambda build, row, tier, total: (entries, (took, took))
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             count, _ = suites.run_row(FakeBuild(), suites.Row('unit', 'asan-gcc', 'quick', budget_s, {}), 'quick')
@@ -102,6 +102,9 @@ def cases():
     yield 'suite over its budget', row_result([good], 11), (1, 1, 0)
     yield 'suite with a failure', row_result([good, bad], 1), (1, 1, 0)
     yield 'suite without tests', row_result([], 1, tests=()), (0, 1, 0)
+    for tier in suites.TIERS:
+        budget_s = sum(row.budget_s for row in suites.rows(tier))
+        yield f'budgets of the {tier} tier leave a fifth of its time to builds', budget_s <= suites.LIMIT_S[tier] * 0.8, True
     yield 'durations', [duration(text) for text in ('90', '90s', '10m', '2h', 'x', '0', '')], [90, 90, 600, 7200] + ['refused'] * 3
     count, text = derive('sources.list', DEB_LINES)
     yield 'one-line sources: entries of the distribution', count, 2

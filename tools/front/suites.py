@@ -6,6 +6,7 @@ import collections
 import json
 import os
 import re
+import resource
 import shutil
 import subprocess
 import time
@@ -15,6 +16,7 @@ import packages
 from ui import ROOT, Failure, Progress, say, show
 
 TIERS = ['quick', 'normal', 'full']
+LIMIT_S = {'quick': 10 * 60, 'normal': 25 * 60, 'full': 90 * 60}  # whole runs on two cores, builds included
 Row = collections.namedtuple('Row', 'suite build tier budget_s env')
 
 
@@ -100,13 +102,19 @@ def report_failure(build, entry):
     say(f'    repeat: {command}')
 
 
+def cpu_seconds():
+    """What finished children have used so far."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def introspect(build):
     done = subprocess.run(['meson', 'introspect', '--tests', build.folder], capture_output=True, text=True, check=True)
     return {test['name']: test for test in json.loads(done.stdout)}
 
 
 def meson_test(build, row, tier, total):
-    """Runs one suite; returns its log entries and the seconds it took."""
+    """Runs one suite; returns its log entries, the seconds it took, and the CPU seconds."""
     env = build.environment()
     env.setdefault('MALLOC_PERTURB_', '165')
     env.update(TBOS_TEST_TIER=tier, TSAN_OPTIONS='halt_on_error=1:second_deadlock_stack=1', **row.env)
@@ -120,7 +128,7 @@ def meson_test(build, row, tier, total):
     if os.path.exists(log):
         os.unlink(log)
     bar = Progress(f'{row.suite} {build.name}')
-    start = time.monotonic()
+    start, cpu = time.monotonic(), cpu_seconds()
     process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                errors='replace')
     said, done = [], 0
@@ -131,7 +139,7 @@ def meson_test(build, row, tier, total):
             bar.step(done, total, line.strip())
     process.wait()
     bar.close()
-    took = time.monotonic() - start
+    took = time.monotonic() - start, cpu_seconds() - cpu
     if not os.path.exists(log):
         raise Failure(f'the suite {row.suite} left no log in {build.name}:\n' + ''.join(said[-20:]), f'repeat it with: {" ".join(command)}')
     with open(log, encoding='utf-8') as file:
@@ -142,10 +150,10 @@ def run_row(build, row, tier):
     tests = {name: test for name, test in introspect(build).items() if any(s.split(':')[-1] == row.suite for s in test['suite'])}
     if not tests:
         say(f'FAILED {row.suite} ({build.name}): the build has no such tests')
-        return Count(failed=1), 0.0
+        return Count(failed=1), (0.0, 0.0)
     if build.flavour == 'tsan' and tsan_wrapper() is None:
         say(f'skipped {row.suite} ({build.name}): vm.mmap_rnd_bits is above 28 and setarch -R is not allowed here')
-        return Count(skipped=len(tests)), 0.0
+        return Count(skipped=len(tests)), (0.0, 0.0)
     entries, took = meson_test(build, row, tier, len(tests))
     count = Count()
     for entry in entries:
@@ -154,24 +162,25 @@ def run_row(build, row, tier):
         if one.failed:
             report_failure(build, entry)
         count.add(one)
-    if took > row.budget_s:
-        say(f'FAILED {row.suite} ({build.name}): took {took:.0f} s, its budget is {row.budget_s} s')
+    if took[0] > row.budget_s:
+        say(f'FAILED {row.suite} ({build.name}): took {took[0]:.0f} s, its budget is {row.budget_s} s')
         count.failed += 1
     return count, took
 
 
-def run(table, tier):
-    """Builds and runs every row; returns the exit status. The last line is the sum."""
+def run(table, tier, whole=False):
+    """Builds and runs every row; returns the exit status. The last line is the sum. A whole tier has a limit of its own."""
     if not table:
         raise Failure('no suite to run', 'see tests/suites.conf')
     packages.setup(packages.ALL)
     total, started, made = Count(), time.monotonic(), {}
+    started_cpu = cpu_seconds()
     for row in table:
         if row.build not in made:
-            start = time.monotonic()
+            start, cpu = time.monotonic(), cpu_seconds()
             try:
                 made[row.build] = builds.Build(row.build).make()
-                say(f'built {row.build} in {time.monotonic() - start:.0f} s')
+                say(f'built {row.build} in {time.monotonic() - start:.0f} s, {cpu_seconds() - cpu:.0f} s of CPU')
             except Failure as failure:
                 say(f'FAILED build {row.build}: {failure.what}')
                 made[row.build] = None
@@ -180,7 +189,11 @@ def run(table, tier):
             continue
         count, took = run_row(made[row.build], row, tier)
         total.add(count)
-        say(f'{row.suite:<12} {row.build:<14} {str(count):<40} {took:6.0f} s of {row.budget_s}')
-    say(f'in {(time.monotonic() - started) / 60:.1f} min')
+        say(f'{row.suite:<12} {row.build:<14} {str(count):<40} {took[0]:6.0f} s of {row.budget_s}, {took[1]:.0f} s of CPU')
+    minutes = (time.monotonic() - started) / 60
+    say(f'in {minutes:.1f} min, {(cpu_seconds() - started_cpu) / 60:.1f} min of CPU')
+    if whole and minutes * 60 > LIMIT_S[tier]:
+        say(f'FAILED the {tier} run: it may take {LIMIT_S[tier] // 60} min')
+        total.failed += 1
     say(str(total))
     return 1 if total.failed or not total.passed else 0
