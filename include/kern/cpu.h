@@ -18,7 +18,7 @@ struct cpu {
 	uint32_t switch_fate;         // what the finish does with it (core/sched/dispatch.c)
 	uint32_t node;
 	uint32_t online;
-	uint32_t irq_depth; // > 0 inside the irq upcall
+	uint32_t irq_depth;    // > 0 inside the irq upcall
 	struct slab_cpu *slab; // one for each slab cache, by its id
 
 	struct runq *runq;
