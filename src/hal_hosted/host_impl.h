@@ -233,7 +233,7 @@ struct host_engine {
 	// On an error of create nothing stays behind.
 	tb_err (*create)(struct tb_instance *instance);
 	tb_err (*destroy)(struct tb_instance *instance); // no call in flight; what is returned, tb_destroy() returns
-	tb_err (*boot)(struct tb_instance *instance);  // enters cpus[0].idle; returns once RUNNING or HALTED
+	tb_err (*boot)(struct tb_instance *instance);    // enters cpus[0].idle; returns once RUNNING or HALTED
 	tb_err (*call)(struct tb_instance *instance, int64_t (*fn)(void *), void *arg, int64_t *result);
 	tb_err (*wait)(struct tb_instance *instance); // until HALTED
 	tb_err (*stop)(struct tb_instance *instance); // raises HAL_IRQ_STOP on CPU 0, then as wait
