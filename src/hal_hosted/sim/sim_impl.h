@@ -181,9 +181,7 @@ struct tb_sim {
 	uint64_t now_ns;
 	uint64_t next_due_ns; // nothing is due before; may be too early, never too late
 	uint64_t hashed_ns;   // time of the last decision
-	uint32_t ready_count;
-	uint32_t spinning_count;
-	uint32_t polls; // relax points since anything else
+	uint32_t polls;       // relax points since anything else
 	uint64_t decisions, switches, interrupts;
 	struct sim_set ready;
 	struct sim_set spinning;

@@ -96,7 +96,7 @@ static uint32_t random_pick(struct sim_policy *policy, const struct sim_set *rea
 	uint32_t draw = (uint32_t)sim_draw(&policy->stream);
 	if (stays && !yields && (draw & policy->switch_mask) != 0)
 		return current;
-	uint32_t count = sim_set_count(ready);
+	uint32_t count = ready->count;
 	if (!stays || !yields || count == 1)
 		return sim_set_at(ready, sim_draw_below(&policy->stream, count));
 	uint32_t other = sim_set_at(ready, sim_draw_below(&policy->stream, count - 1));

@@ -7,29 +7,16 @@
 
 #define POLLS_MAX (1u << 20)
 
-static void sets_leave(struct tb_sim *sim, const struct sim_cpu *cpu)
-{
-	if (cpu->state == SIM_CPU_READY) {
-		sim_set_remove(&sim->ready, cpu->id);
-		--sim->ready_count;
-	} else if (cpu->state == SIM_CPU_SPIN) {
-		sim_set_remove(&sim->spinning, cpu->id);
-		--sim->spinning_count;
-	}
-}
-
 void sim_cpu_state_set(struct sim_cpu *cpu, enum sim_cpu_state state)
 {
 	struct tb_sim *sim = cpu->instance->sim;
-	sets_leave(sim, cpu);
+	sim_set_remove(&sim->ready, cpu->id);
+	sim_set_remove(&sim->spinning, cpu->id);
 	cpu->state = state;
-	if (state == SIM_CPU_READY) {
+	if (state == SIM_CPU_READY)
 		sim_set_add(&sim->ready, cpu->id);
-		++sim->ready_count;
-	} else if (state == SIM_CPU_SPIN) {
+	else if (state == SIM_CPU_SPIN)
 		sim_set_add(&sim->spinning, cpu->id);
-		++sim->spinning_count;
-	}
 }
 
 void sim_stop(struct tb_sim *sim, enum sim_stop_cause cause, uint64_t a, uint64_t b)
@@ -92,9 +79,9 @@ struct sim_cpu *sim_choose(struct tb_sim *sim, uint32_t kind)
 			sim_due_run(sim);
 		if (host_unlikely(__atomic_load_n(&sim->attention, __ATOMIC_ACQUIRE) != 0))
 			return NULL;
-		if (host_unlikely(sim->spinning_count != 0))
+		if (host_unlikely(sim->spinning.count != 0))
 			spinning_look(sim);
-		if (host_likely(sim->ready_count != 0))
+		if (host_likely(sim->ready.count != 0))
 			break;
 		sim_due_advance(sim);
 	}
@@ -114,6 +101,14 @@ static void polls_count(struct tb_sim *sim, uint32_t kind)
 		sim_attend(sim, SIM_ATTEND_STUCK);
 }
 
+// Who has polled for long looks ever more rarely, as a real loop would with a growing pause: up to 64 times the cost.
+static void point_pay(struct tb_sim *sim, uint32_t kind)
+{
+	uint32_t shift = kind == HAL_POINT_RELAX ? sim->polls / 64 : 0;
+	sim->now_ns += (uint64_t)sim_cost_draw(&sim->costs, kind) << (shift < 6 ? shift : 6);
+	polls_count(sim, kind);
+}
+
 struct point {
 	struct tb_sim *sim;
 	uint32_t kind;
@@ -125,11 +120,9 @@ static void point_on_host(void *arg)
 {
 	struct point *point = arg;
 	struct tb_sim *sim = point->sim;
-	if (!point->paid) {
-		sim->now_ns += sim_cost_draw(&sim->costs, point->kind);
-		polls_count(sim, point->kind);
-		point->paid = true;
-	}
+	if (!point->paid)
+		point_pay(sim, point->kind);
+	point->paid = true;
 	do
 		point->next = sim_choose(sim, point->kind);
 	while (point->next == NULL && !sim_attention_serve(sim));

@@ -13,12 +13,19 @@
 
 struct sim_set {
 	uint32_t words;
+	uint32_t count;
 	uint32_t version; // counts additions
 	uint64_t bits[SIM_CPUS_MAX / 64];
 };
 
+static inline bool sim_set_has(const struct sim_set *set, uint32_t cpu)
+{
+	return cpu < SIM_CPUS_MAX && (set->bits[cpu / 64] >> (cpu % 64) & 1) != 0;
+}
+
 static inline void sim_set_add(struct sim_set *set, uint32_t cpu)
 {
+	set->count += !sim_set_has(set, cpu);
 	set->bits[cpu / 64] |= 1ull << (cpu % 64);
 	++set->version;
 	if (set->words <= cpu / 64)
@@ -27,20 +34,8 @@ static inline void sim_set_add(struct sim_set *set, uint32_t cpu)
 
 static inline void sim_set_remove(struct sim_set *set, uint32_t cpu)
 {
+	set->count -= sim_set_has(set, cpu);
 	set->bits[cpu / 64] &= ~(1ull << (cpu % 64));
-}
-
-static inline bool sim_set_has(const struct sim_set *set, uint32_t cpu)
-{
-	return cpu < SIM_CPUS_MAX && (set->bits[cpu / 64] >> (cpu % 64) & 1) != 0;
-}
-
-static inline uint32_t sim_set_count(const struct sim_set *set)
-{
-	uint32_t count = 0;
-	for (uint32_t i = 0; i < set->words; ++i)
-		count += (uint32_t)__builtin_popcountll(set->bits[i]);
-	return count;
 }
 
 // The lowest member ≥ cpu, SIM_CPU_NONE when there is none.
@@ -63,21 +58,15 @@ static inline uint32_t sim_set_after(const struct sim_set *set, uint32_t cpu)
 	return next == SIM_CPU_NONE ? sim_set_from(set, 0) : next;
 }
 
-// Member number `rank` in ascending order; rank < sim_set_count().
+// Member number `rank` in ascending order; rank < set->count.
 static inline uint32_t sim_set_at(const struct sim_set *set, uint32_t rank)
 {
-	for (uint32_t i = 0; i < set->words; ++i) {
-		uint64_t word = set->bits[i];
-		uint32_t count = (uint32_t)__builtin_popcountll(word);
-		if (rank >= count) {
-			rank -= count;
-			continue;
-		}
-		while (rank-- > 0)
-			word &= word - 1;
-		return i * 64 + (uint32_t)__builtin_ctzll(word);
-	}
-	return SIM_CPU_NONE;
+	if (set->count == set->words * 64)
+		return rank;
+	uint32_t cpu = sim_set_from(set, 0);
+	while (rank-- > 0)
+		cpu = sim_set_from(set, cpu + 1);
+	return cpu;
 }
 
 #endif

@@ -105,7 +105,7 @@ static void set_against_array(void)
 			count += has[i];
 			CHECK(sim_set_has(&set, i) == has[i]);
 		}
-		CHECK(sim_set_count(&set) == count);
+		CHECK(set.count == count);
 		CHECK(sim_set_from(&set, probe) == from);
 	}
 }
@@ -222,8 +222,10 @@ static void pct_guarantee(void)
 		uint32_t current = SIM_CPU_NONE;
 		sim_policy_episode(&policy);
 		while (done[0] < STEPS || done[1] < STEPS) {
-			struct sim_set ready = {.words = 1};
-			ready.bits[0] = (uint64_t)(done[0] < STEPS) | (uint64_t)(done[1] < STEPS) << 1;
+			struct sim_set ready = {.words = 0};
+			for (uint32_t cpu = 0; cpu < 2; ++cpu)
+				if (done[cpu] < STEPS)
+					sim_set_add(&ready, cpu);
 			current = sim_policy_pick(&policy, &ready, current, false);
 			if (++done[current] == STEPS && current == 1)
 				first_at_end = done[0];

@@ -168,18 +168,17 @@ static int64_t module_sum(const char *name)
 // How deep this stack gets in `rounds` points, as a kernel that paints its stacks would see it.
 __attribute__((noinline, no_sanitize_address)) static int64_t stack_depth(uint32_t rounds)
 {
-	uint64_t here = 0;
-	volatile uint64_t *low = (volatile uint64_t *)(uintptr_t)(mini_self() + 1);
-	volatile uint64_t *high = (volatile uint64_t *)&here - 16;
-	for (volatile uint64_t *word = low; word < high; ++word)
-		*word = 0;
+	uintptr_t here = hal_stack_pointer();
+	uintptr_t low = (uintptr_t)(mini_self() + 1);
+	for (uintptr_t at = low; at < here - 64; at += sizeof(uint64_t))
+		*(volatile uint64_t *)at = 0;
 	for (uint32_t i = 0; i < rounds; ++i)
 		atomic_step();
 	mini_event(13, 1, 0);
-	while (low < high && *low == 0)
-		++low;
-	mini_event(13, (uint64_t)((uintptr_t)&here - (uintptr_t)low), 0);
-	return (int64_t)((uintptr_t)&here - (uintptr_t)low);
+	while (low < here - 64 && *(volatile uint64_t *)low == 0)
+		low += sizeof(uint64_t);
+	mini_event(13, here - low, 0);
+	return (int64_t)(here - low);
 }
 
 static int64_t sleep_sum(uint32_t times, uint32_t duration_ns)
