@@ -15,13 +15,15 @@ import time
 import bench_picture
 from bench_rows import Absent, rows
 
+BUSY = 0.5  # load per CPU before the first measurement
 MODES = (('pinned', True), ('unpinned', False))
 
 
 class Samples:
-    """The sittings of one source in one mode."""
+    """The sittings of one source in one mode: of each its median, or under --best its best run."""
 
-    def __init__(self):
+    def __init__(self, statistic):
+        self.statistic = statistic
         self.values, self.absent, self.last = [], None, {}
 
     def take(self, source, pinned):
@@ -29,23 +31,25 @@ class Samples:
             return
         try:
             self.last = source.run(pinned)
-            self.values.append(self.last['median'])
+            self.values.append(self.last[self.statistic])
         except Absent as reason:
             self.absent = str(reason)
 
-    def median(self):
-        return statistics.median(self.values) if self.values and not self.absent else None
+    def figure(self):
+        if self.absent or not self.values:
+            return None
+        return min(self.values) if self.statistic == 'min' else statistics.median(self.values)
 
     def summary(self, row):
-        if self.median() is None:
+        if self.figure() is None:
             return {'absent': self.absent}
         shown = sorted(row.shown(value) for value in self.values)
-        figure = {'value': row.shown(self.median()), 'min': shown[0], 'max': shown[-1], 'samples': len(shown)}
+        figure = {'value': row.shown(self.figure()), 'min': shown[0], 'max': shown[-1], 'samples': len(shown)}
         figure.update({key: self.last[key] for key in ('peak_kib', 'asked_kib', 'events') if key in self.last})
         return figure
 
 
-def measure(table, rounds, modes):
+def measure(table, rounds, modes, statistic):
     """{(row name, mode, source name): Samples}; every other round goes backwards through the sources."""
     taken = {}
     start = time.monotonic()
@@ -55,7 +59,7 @@ def measure(table, rounds, modes):
             sources = [('tbos', row.tbos), *row.peers.items()]
             for mode, pinned in modes:
                 for name, source in sources if number % 2 == 0 else reversed(sources):
-                    taken.setdefault((row.name, mode, name), Samples()).take(source, pinned)
+                    taken.setdefault((row.name, mode, name), Samples(statistic)).take(source, pinned)
     progress('')
     return taken
 
@@ -68,7 +72,7 @@ def progress(text):
 
 def verdict(row, tbos, peers):
     """(ratio to the peer, its name, hit: True, False or None without an aim)."""
-    named = {name: peers[name].median() for name in row.against if name in peers and peers[name].median() is not None}
+    named = {name: peers[name].figure() for name in row.against if name in peers and peers[name].figure() is not None}
     best = min(named, key=named.get) if named else None
     if tbos is None:
         return None, best, None if row.aim is None else False
@@ -89,7 +93,7 @@ def conclude(table, taken, modes):
         for mode, _ in modes:
             peers = {name: taken[row.name, mode, name] for name in row.peers}
             tbos = taken[row.name, mode, 'tbos']
-            ratio, against, hit = verdict(row, tbos.median(), peers)
+            ratio, against, hit = verdict(row, tbos.figure(), peers)
             entry[mode] = {'tbos': tbos.summary(row), 'peers': {name: samples.summary(row) for name, samples in peers.items()},
                            'ratio': ratio, 'against': against, 'hit': hit}
         result.append(entry)
@@ -154,6 +158,7 @@ def arguments():
     parser.add_argument('--json', metavar='FILE', help='default: bench.json in the build folder')
     parser.add_argument('--svg', metavar='FILE', help='default: bench.svg in the build folder')
     parser.add_argument('--mode', choices=['pinned', 'unpinned', 'both'], default='both', help='default: %(default)s')
+    parser.add_argument('--best', action='store_true', help='take best runs, not medians: for a machine that others use too')
     parser.add_argument('--strict', action='store_true', help='exit with 1 when an aim is missed')
     parser.add_argument('--list', action='store_true', help='list the rows')
     parser.add_argument('row', nargs='*', help='only these')
@@ -178,12 +183,16 @@ def main():
         print('\n'.join(f'{row.name:14} {row.title}' for row in table))
         return 0
     modes = [mode for mode in MODES if args.mode in (mode[0], 'both')]
-    result = conclude(table, measure(table, args.rounds, modes), modes)
+    busy = os.getloadavg()[0] / len(os.sched_getaffinity(0))
+    result = conclude(table, measure(table, args.rounds, modes, 'min' if args.best else 'median'), modes)
     table_print(result, modes)
+    if busy > BUSY:
+        print(f'\nThe machine was busy (load {busy:.1f} per CPU): these figures say little{"" if args.best else "; --best says more"}.')
     json_path = args.json or os.path.join(args.build, 'bench.json')
     svg_path = args.svg or os.path.join(args.build, 'bench.svg')
     with open(json_path, 'w', encoding='utf-8') as file:
-        json.dump({'machine': machine(), 'rounds': args.rounds, 'rows': result}, file, indent=1, ensure_ascii=False)
+        json.dump({'machine': machine(), 'rounds': args.rounds, 'statistic': 'best' if args.best else 'median',
+                   'load_per_cpu': busy, 'rows': result}, file, indent=1, ensure_ascii=False)
         file.write('\n')
     with open(svg_path, 'w', encoding='utf-8') as file:
         file.write(bench_picture.draw(result, machine()))

@@ -81,7 +81,9 @@ class Monitor:
         # One host CPU for one virtual CPU; two cannot be told apart from outside and may use any.
         allowed = sorted(os.sched_getaffinity(0))[:1] if pinned and self.cpus == 1 else None
         lines = run_command([self.path, '--cpus', str(self.cpus), *self.options, '-c', self.commands], cpus=allowed)
-        return dict(lines[-1], median=statistics.median(self.sample(line) for line in (lines[1:] or lines)))
+        samples = [self.sample(line) for line in (lines[1:] or lines)]
+        least = [lines[0]['min']] if 'min' in lines[0] else samples
+        return dict(lines[-1], median=statistics.median(samples), min=min(least))
 
     @staticmethod
     def sample(line):
