@@ -45,7 +45,8 @@ class Samples:
             return {'absent': self.absent}
         shown = sorted(row.shown(value) for value in self.values)
         figure = {'value': row.shown(self.figure()), 'min': shown[0], 'max': shown[-1], 'samples': len(shown)}
-        figure.update({key: self.last[key] for key in ('peak_kib', 'asked_kib', 'events') if key in self.last})
+        if row.memory:
+            figure.update({key: self.last[key] for key in ('peak_kib', 'asked_kib', 'events')})
         return figure
 
 

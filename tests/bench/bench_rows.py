@@ -107,9 +107,10 @@ class Aim:
 
 
 class Row:
-    def __init__(self, name, title, tbos, peers, aim=None, unit='ns', scale=1.0, rate=False, against=None):
+    def __init__(self, name, title, tbos, peers, aim=None, unit='ns', scale=1.0, rate=False, against=None,
+                 memory=False):
         self.name, self.title, self.tbos, self.peers, self.aim = name, title, tbos, peers, aim
-        self.unit, self.scale, self.rate = unit, scale, rate
+        self.unit, self.scale, self.rate, self.memory = unit, scale, rate, memory
         self.against = against or (aim.peers if aim and aim.peers else tuple(peers))
 
     def shown(self, ns):
@@ -137,18 +138,22 @@ def slab_rows(build):
     yield bench_row(build, 'cross', 'slab: freed on another CPU', peers('cross'), aim, cpus=2)
 
 
+def trace_row(build, file, workers, fill):
+    """Plain replays only touch their blocks, so that the allocator is what is measured; filled ones tell about memory."""
+    path = os.path.join(build, 'tests/bench', file + '.tbat')
+    arguments = ['--trace', path, '--threads', str(workers)] + (['--fill'] if fill else [])
+    peers = {'glibc': Peer(build, 'peer_alloc', arguments=arguments)}
+    peers.update({name: Peer(build, 'peer_alloc', preload=name, arguments=arguments) for name in FAST})
+    command = f"stress -j {'' if fill else '--plain '}--workers {workers} --trace '{path}'"
+    title = f'{file} trace, {workers} worker{"s" if workers > 1 else ""}{", filled" if fill else ""}'
+    return Row(f'{file}-{workers}{"-fill" if fill else ""}', title, Monitor(build, '; '.join([command] * (RUNS + 1)), workers), peers,
+               against=FAST, memory=fill)
+
+
 def trace_rows(build):
-    """Each replay three times in one instance; contents untouched, so that the allocator is what is measured."""
     for file in ('gcc', 'compileall'):
-        for workers in (1, 2, 8):
-            path = os.path.join(build, 'tests/bench', file + '.tbat')
-            arguments = ['--trace', path, '--threads', str(workers)]
-            peers = {'glibc': Peer(build, 'peer_alloc', arguments=arguments)}
-            peers.update({name: Peer(build, 'peer_alloc', preload=name, arguments=arguments) for name in FAST})
-            cpus = min(workers, 8)
-            commands = '; '.join([f"stress -j --plain --workers {workers} --trace '{path}'"] * (RUNS + 1))
-            yield Row(f'{file}-{workers}', f'{file} trace, {workers} worker{"s" if workers > 1 else ""}',
-                      Monitor(build, commands, cpus), peers, against=FAST)
+        yield from (trace_row(build, file, workers, False) for workers in (1, 2, 8))
+        yield trace_row(build, file, 1, True)
 
 
 def rows(build):

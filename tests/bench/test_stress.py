@@ -79,6 +79,25 @@ def test_broken_trace_is_refused(trace):
             assert done.returncode == 1 and 'not a valid trace: byte ' in done.stdout, done
 
 
+def test_wrong_usage():
+    for words in ('stress --workers 0', 'stress --workers 257', 'stress --rounds 0', 'stress --events 0', 'stress --trace', 'stress what',
+                  'bench nosuch', 'bench --runs 0', 'bench --runs'):
+        done = subprocess.run([SIM, '-c', words], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+        assert done.returncode == 2 and done.stdout, (words, done)
+    done = subprocess.run([SIM, '-c', 'stress --trace /nonexistent'], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          timeout=TIMEOUT_S, check=False)
+    assert done.returncode == 1 and '/nonexistent' in done.stdout, done
+
+
+def test_bench(engine):
+    listed = [line.split()[0] for line in run([SIM, '-c', 'bench --list']).stdout.splitlines()]
+    assert 'switch' in listed and 'cross' in listed, listed
+    done = run([SIM, '--engine', engine, '--cpus', '2', '-c', 'bench -j --runs 1'])
+    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{')]
+    assert [line['case'] for line in lines] == listed, done.stdout
+    assert all(line['virtual'] == (engine == 'sim') and line['iterations'] > 0 for line in lines)
+
+
 def cases():
     most = int(WORKERS_MAX)
     for trace in TRACES:
@@ -90,6 +109,9 @@ def cases():
             yield f'{name}, {cpus} CPUs, {workers} workers, sim', lambda c=cpus, w=workers, t=trace: test_replay('sim', c, w, t)
     yield 'a synthetic digest is the same everywhere', test_synthetic_digest_is_the_same_everywhere
     yield 'a simulated run repeats', lambda: test_simulated_run_repeats(TRACES[0])
+    yield 'wrong usage is refused', test_wrong_usage
+    yield 'every bench runs, threads', lambda: test_bench('threads')
+    yield 'every bench runs, sim', lambda: test_bench('sim')
     yield 'a broken trace is refused', lambda: test_broken_trace_is_refused(TRACES[0])
 
 

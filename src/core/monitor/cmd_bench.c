@@ -5,12 +5,10 @@
 #include "bench.h"
 #include "commands.h"
 
+#include "hal/hal.h"
 #include "kern/atomic.h"
-#include "kern/component.h"
 #include "kern/fmt.h"
 #include "kern/string.h"
-
-#include "hal/hal.h"
 
 enum {
 	RUNS_DEFAULT = 7,

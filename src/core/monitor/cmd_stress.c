@@ -5,6 +5,7 @@
 #include "commands.h"
 #include "stress.h"
 
+#include "hal/hal.h"
 #include "kern/atomic.h"
 #include "kern/fmt.h"
 #include "kern/string.h"
@@ -62,6 +63,12 @@ static bool options_parse(struct stress_options *options, uint32_t argc, char **
 	       params->rounds <= STRESS_ROUNDS_MAX && options->events >= 1 && options->events <= EVENTS_MAX;
 }
 
+// Under the sim engine time is what the cost model charges.
+static bool simulated(void)
+{
+	return (kernel_self()->flags & HAL_BOOT_SIMULATED) != 0;
+}
+
 static void print_json(struct monitor_session *session, const struct stress_options *options,
 		       const struct program *program, const struct crew_figures *figures)
 {
@@ -71,13 +78,14 @@ static void print_json(struct monitor_session *session, const struct stress_opti
 
 	fmt_init(&quoted, source, sizeof source);
 	fmt_append_json(&quoted, program->header.source);
-	monitor_printf(
-		session,
-		"{\"case\": \"%s\", \"trace\": %s, \"threads\": %u, \"rounds\": %u, \"cpus\": %u, \"unit\": \"ns\", "
-		"\"median\": %llu.%03llu, \"elapsed_ns\": %llu, \"events\": %llu, ",
-		options->params.check ? "trace-fill" : "trace", source, options->params.workers, options->params.rounds,
-		figures->cpus, (unsigned long long)ps / 1000, (unsigned long long)ps % 1000,
-		(unsigned long long)figures->elapsed_ns, (unsigned long long)figures->events);
+	monitor_printf(session,
+		       "{\"case\": \"%s\", \"virtual\": %s, \"trace\": %s, \"threads\": %u, \"rounds\": %u, \"cpus\": "
+		       "%u, \"unit\": \"ns\", "
+		       "\"median\": %llu.%03llu, \"elapsed_ns\": %llu, \"events\": %llu, ",
+		       options->params.check ? "trace-fill" : "trace", simulated() ? "true" : "false", source,
+		       options->params.workers, options->params.rounds, figures->cpus, (unsigned long long)ps / 1000,
+		       (unsigned long long)ps % 1000, (unsigned long long)figures->elapsed_ns,
+		       (unsigned long long)figures->events);
 	monitor_printf(session,
 		       "\"peak_kib\": %llu, \"asked_kib\": %llu, \"handed\": %llu, \"refused\": %llu, \"wrong\": %llu, "
 		       "\"digest\": \"%016llx\"}\n",
@@ -92,10 +100,10 @@ static void print_text(struct monitor_session *session, const struct stress_opti
 	uint64_t ps = crew_event_ps(figures);
 
 	monitor_printf(session,
-		       "%s: %llu events in %u workers on %u CPUs: %llu.%01llu ns per event and CPU, %s in all\n",
+		       "%s: %llu events in %u workers on %u CPUs: %llu.%01llu %sns per event and CPU, %s in all\n",
 		       program->header.source, (unsigned long long)figures->events, options->params.workers,
 		       figures->cpus, (unsigned long long)ps / 1000, (unsigned long long)ps % 1000 / 100,
-		       monitor_duration(figures->elapsed_ns).text);
+		       simulated() ? "virtual " : "", monitor_duration(figures->elapsed_ns).text);
 	monitor_printf(session, "peak %llu KiB for %llu KiB asked, %llu blocks freed by another worker, %llu refused\n",
 		       (unsigned long long)figures->peak_bytes >> 10, (unsigned long long)figures->asked_bytes >> 10,
 		       (unsigned long long)figures->handed, (unsigned long long)figures->refused);
