@@ -11,6 +11,9 @@
 static inline void runq_charge_locked(struct runq *rq, uint64_t now_ns)
 {
 	struct thread *running = rq->cpu->running;
+	// Charged meanwhile by somebody with a later look at the clock.
+	if (unlikely(now_ns < running->since_ns))
+		return;
 	uint64_t ran_ns = now_ns - running->since_ns;
 	running->since_ns = now_ns;
 	running->stats.run_ns += ran_ns;
