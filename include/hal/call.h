@@ -15,7 +15,8 @@ struct hal_call {
 	void *arg;
 };
 
-// Takes the next call that waits for this instance; false when none does. irq-safe.
+// Takes the next call that waits for this instance; false when none does. When more wait, HAL_IRQ_CALL is raised again on this
+// CPU: a taker need only see to one call for each interrupt. irq-safe.
 bool hal_call_take(struct hal_call *call);
 
 // The call has ended: its host thread may return `result` now. Any context.

@@ -113,13 +113,15 @@ __asm__(".p2align 4\n"
 	"	.cfi_endproc\n"
 	"	.size host_switch_start, . - host_switch_start\n");
 
-// void host_switch_call(void (*fn)(void *), void *arg, void *sp): calls fn on another stack. The frame pointer leads back.
+// void host_switch_call(void (*fn)(void *), void *arg, void *sp): calls fn on another stack. The frame pointer leads back. Said
+// to be a signal frame, because a debugger believes in a caller at a lower address only there.
 __asm__(".p2align 4\n"
 	".globl host_switch_call\n"
 	".hidden host_switch_call\n"
 	".type host_switch_call, @function\n"
 	"host_switch_call:\n"
 	"	.cfi_startproc\n"
+	"	.cfi_signal_frame\n"
 	"	push %rbp\n"
 	"	.cfi_def_cfa_offset 16\n"
 	"	.cfi_offset rbp, -16\n"

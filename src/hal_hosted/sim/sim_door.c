@@ -125,6 +125,10 @@ bool sim_call_take(struct tb_instance *instance, struct hal_call *call)
 		return false;
 	next->taken = true;
 	*call = (struct hal_call){.token = next->token, .fn = next->fn, .arg = next->arg};
+	while (next != NULL && next->taken)
+		next = next->next;
+	if (next != NULL) // their interrupts may have been one with that of the call just taken
+		sim_due_set(sim_of(instance)->running, SIM_DUE_CALL, sim_of(instance)->now_ns);
 	return true;
 }
 

@@ -72,7 +72,10 @@ bool thr_call_take(struct tb_instance *instance, struct hal_call *call)
 		return false;
 	thr_critical_begin();
 	bool taken = queue_pop(thr, call);
+	bool more = __atomic_load_n(&thr->call_head, __ATOMIC_RELAXED) != NULL;
 	thr_critical_end();
+	if (more) // their interrupts may have been one with that of the call just taken
+		__atomic_fetch_or(&hal_self()->cpu->irq_pending, HAL_IRQ_CALL, __ATOMIC_SEQ_CST);
 	return taken;
 }
 

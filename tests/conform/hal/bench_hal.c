@@ -130,42 +130,45 @@ static int64_t job_ipi_self(void *arg)
 	return 0;
 }
 
-// The bare switch: masked, past the scheduler, from one place in the code as in a kernel.
+// The bare switch: masked, past the scheduler, both sides at the same depth of the same calls, as in a kernel.
 static __attribute__((noinline)) void switch_to(struct hal_thread *from, struct hal_thread *to)
 {
 	hal_context_switch(from, to);
 	__asm__ volatile(""); // no tail call
 }
 
+static __attribute__((noinline)) void switch_often(struct hal_thread *from, struct hal_thread *to, uint32_t rounds)
+{
+	for (uint32_t i = 0; i < rounds; i++)
+		switch_to(from, to);
+}
+
 static void bounce_main(void *arg)
 {
 	struct job *job = arg;
 	hal_irq_save();
-	for (;;)
-		switch_to(job->b, job->a);
+	switch_often(job->b, job->a, UINT32_MAX);
 }
 
 static int64_t job_switch(void *arg)
 {
 	struct job *job = arg;
 	struct mini_kernel *kernel = mini();
-	static const uint32_t header = sizeof(struct mini_thread);
 	bool was = mini_lock(&kernel->lock);
 	struct mini_thread *other = mini_create_locked(bounce_main, job);
 	mini_unlock(&kernel->lock, was);
 	if (other == NULL)
 		return -1;
 	hal_context_fini(&other->hal);
-	if (hal_context_init(&other->hal, header, bounce_main, job) != 0)
+	if (hal_context_init(&other->hal, sizeof *other, bounce_main, job) != 0)
 		return -1;
 	was = hal_irq_save();
 	job->a = hal_self();
 	job->b = &other->hal;
 	other->hal.cpu = job->a->cpu;
-	switch_to(job->a, job->b);
+	switch_often(job->a, job->b, 1);
 	uint64_t start_ns = hal_clock_mono_ns();
-	for (uint32_t i = 0; i < job->rounds / 2; i++)
-		switch_to(job->a, job->b);
+	switch_often(job->a, job->b, job->rounds / 2);
 	job->spent_ns = hal_clock_mono_ns() - start_ns;
 	hal_irq_restore(was);
 	hal_context_fini(&other->hal);

@@ -134,6 +134,42 @@ static void calls_while_cpus_are_busy(void)
 	instance_end(instance, 0);
 }
 
+// Calls that wait for each other all get in, whatever their interrupts have been melted into.
+static uint32_t gathered;
+#define GATHERING 6u
+
+static int64_t gather(void *arg)
+{
+	(void)arg;
+	__atomic_fetch_add(&gathered, 1, __ATOMIC_SEQ_CST);
+	while (__atomic_load_n(&gathered, __ATOMIC_SEQ_CST) < GATHERING)
+		mini_sleep_ns(50000);
+	return 0;
+}
+
+static void *gatherer_main(void *arg)
+{
+	EXPECT_ERR(tb_call(arg, gather, NULL, NULL), 0);
+	return NULL;
+}
+
+static void calls_all_get_in(void)
+{
+	pthread_t threads[GATHERING];
+	tb_instance *instance = instance_of(1);
+	int64_t value;
+	EXPECT_ERR(tb_call(instance, hogs_start, (void *)1, &value), 0);
+	for (uint32_t i = 0; i < host_rounds(50); i++) {
+		__atomic_store_n(&gathered, 0, __ATOMIC_SEQ_CST);
+		for (uint32_t k = 0; k < GATHERING; k++)
+			EXPECT(pthread_create(&threads[k], NULL, gatherer_main, instance) == 0);
+		for (uint32_t k = 0; k < GATHERING; k++)
+			pthread_join(threads[k], NULL);
+	}
+	__atomic_store_n(&hogs_stop, 1, __ATOMIC_RELAXED);
+	instance_end(instance, 0);
+}
+
 // A call leaves its CPU to the threads that it has started, which go on without any host thread inside.
 static int64_t counter_value;
 
@@ -317,6 +353,7 @@ const struct host_test host_tests_call[] = {
 	{"calls_that_sleep_and_compute", calls_that_sleep_and_compute, false},
 	{"calls_of_short_lived_threads", calls_of_short_lived_threads, false},
 	{"calls_while_cpus_are_busy", calls_while_cpus_are_busy, false},
+	{"calls_all_get_in", calls_all_get_in, false},
 	{"threads_go_on_after_the_call", threads_go_on_after_the_call, true},
 	{"signal_masks_and_stacks_stay", signal_masks_and_stacks_stay, false},
 	{"console_input_comes", console_input_comes, true},

@@ -47,14 +47,15 @@ static void call_serve_locked(const struct hal_call *call)
 	mini_ready_locked(caller, true);
 }
 
+// One for each interrupt: the HAL raises another when more wait.
 void mini_calls_take(void)
 {
 	struct hal_call call;
-	while (hal_call_take(&call)) {
-		bool was = mini_lock(&mini()->lock);
-		call_serve_locked(&call);
-		mini_unlock(&mini()->lock, was);
-	}
+	if (!hal_call_take(&call))
+		return;
+	bool was = mini_lock(&mini()->lock);
+	call_serve_locked(&call);
+	mini_unlock(&mini()->lock, was);
 }
 
 // ---- boot -----------------------------------------------------------------------------------------------------------------
