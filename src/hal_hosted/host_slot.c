@@ -88,6 +88,22 @@ static tb_err ram_map(struct host_ram *ram, uint32_t slot)
 	return err;
 }
 
+// For a forked child: the lock is held by nobody, and the parent's slots stay taken.
+static void fork_before(void)
+{
+	pthread_mutex_lock(&lock);
+}
+
+static void fork_after(void)
+{
+	pthread_mutex_unlock(&lock);
+}
+
+__attribute__((constructor)) static void fork_prepare(void)
+{
+	pthread_atfork(fork_before, fork_after, fork_after);
+}
+
 static bool slot_take(uint32_t slot)
 {
 	pthread_mutex_lock(&lock);

@@ -74,9 +74,28 @@ static void thread_exits(void *arg)
 	pthread_mutex_unlock(&lock);
 }
 
-static void key_create(void)
+// A forked child has one thread. It goes on with its record; those of the others stay taken.
+static void fork_before(void)
 {
-	if (pthread_key_create(&exit_key, thread_exits) != 0)
+	pthread_mutex_lock(&lock);
+}
+
+static void fork_parent(void)
+{
+	pthread_mutex_unlock(&lock);
+}
+
+static void fork_child(void)
+{
+	pthread_mutex_unlock(&lock);
+	if (self != NULL)
+		__atomic_store_n(&self->tid, (pid_t)syscall(SYS_gettid), __ATOMIC_RELAXED);
+}
+
+static void once_init(void)
+{
+	if (pthread_key_create(&exit_key, thread_exits) != 0 ||
+	    pthread_atfork(fork_before, fork_parent, fork_child) != 0)
 		abort();
 }
 
@@ -117,7 +136,7 @@ static void record_stack(struct host_thread *thread)
 
 static struct host_thread *thread_register(void)
 {
-	pthread_once(&once, key_create);
+	pthread_once(&once, once_init);
 	struct host_thread *thread = record_take();
 	if (thread == NULL)
 		return NULL;

@@ -192,6 +192,7 @@ void thr_spin_wake(struct tb_instance *instance, const uint32_t *word);
 // Installs the doorbell, once per process. Errors, noted for tb_error(NULL): -EINVAL, -ENOTSUP (stacks too small for this CPU).
 tb_err thr_signal_install(void) TB_MUST_USE;
 void thr_signal_send(const struct host_thread *thread);
+void thr_signal_forked(void); // in the child
 // What belongs to the host thread in a signal frame: its mask for signals. Lets the doorbell through. H.
 void thr_signal_unblock(void);
 

@@ -117,9 +117,38 @@ static tb_err worker_create(void)
 	return 0;
 }
 
+// A forked child has none of the workers: it starts with an empty pool, for instances of its own.
+static void fork_before(void)
+{
+	pthread_mutex_lock(&lock);
+}
+
+static void fork_parent(void)
+{
+	pthread_mutex_unlock(&lock);
+}
+
+static void fork_child(void)
+{
+	worker_count = 0;
+	reserved = 0;
+	free_lock = 0;
+	free_workers = NULL;
+	thr_signal_forked();
+	pthread_mutex_unlock(&lock);
+}
+
+static void once_init(void)
+{
+	if (pthread_atfork(fork_before, fork_parent, fork_child) != 0)
+		abort();
+}
+
 tb_err thr_pool_reserve(uint32_t count)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	tb_err err = 0;
+	pthread_once(&once, once_init);
 	pthread_mutex_lock(&lock);
 	while (err == 0 && worker_count < reserved + count)
 		err = worker_create();

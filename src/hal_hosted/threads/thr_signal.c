@@ -198,6 +198,11 @@ tb_err thr_signal_install(void)
 	return 0;
 }
 
+void thr_signal_forked(void)
+{
+	process = getpid();
+}
+
 // -EAGAIN: the user's limit of queued signals is reached; they are taken from the queue as they are handled.
 host_uninstrumented void thr_signal_send(const struct host_thread *thread)
 {

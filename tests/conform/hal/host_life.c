@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static void expect_create(const struct tb_config *config, tb_err want)
@@ -233,6 +234,30 @@ static void biggest_machine(void)
 	instance_end(instance, 0);
 }
 
+// A child makes instances of its own beside the parent's, which it does not touch. TSan itself forbids new threads in the
+// child of a process that has several, so there is nothing to be tested there.
+static void forked_child_has_its_own(void)
+{
+	if (CONFIG_TSAN)
+		return;
+	tb_instance *instance = instance_of(2);
+	uint32_t count = 0;
+	int64_t value;
+	int status;
+	EXPECT_ERR(tb_call(instance, whoami, &count, &value), 0);
+	pid_t child = fork();
+	if (child == 0) {
+		tb_instance *own = instance_of(2);
+		EXPECT_ERR(tb_call(own, whoami, &count, &value), 0);
+		EXPECT(value == 0x550000000000ll + (4ll << 30));
+		instance_end(own, 0);
+		_exit(0);
+	}
+	EXPECT(child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	EXPECT_ERR(tb_call(instance, whoami, &count, &value), 0);
+	instance_end(instance, 0);
+}
+
 const struct host_test host_tests_life[] = {
 	{"create_checks_arguments", create_checks_arguments, false},
 	{"slots_are_fixed", slots_are_fixed, false},
@@ -242,6 +267,7 @@ const struct host_test host_tests_life[] = {
 	{"churn_leaks_nothing", churn_leaks_nothing, false},
 	{"destroy_without_boot", destroy_without_boot, false},
 	{"boot_twice", boot_twice, false},
+	{"forked_child_has_its_own", forked_child_has_its_own, true},
 	{"biggest_machine", biggest_machine, false},
 	{NULL, NULL, false},
 };
