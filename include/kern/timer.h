@@ -9,7 +9,8 @@
 
 struct timer {
 	struct rb_node node;        // queue lock of `cpu`
-	uint64_t deadline_ns;       // likewise
+	uint64_t deadline_ns;       // likewise; as asked for
+	uint64_t due_ns;            // likewise; the place in the queue
 	void (*fn)(struct timer *); // interrupt context; may arm its own timer again, or free it
 	struct cpu *cpu;            // atomic; whose queue; NULL: never armed
 	uint32_t state;             // queue lock: idle, queued
@@ -17,7 +18,8 @@ struct timer {
 
 void timer_setup(struct timer *timer, void (*fn)(struct timer *));
 
-// Fires fn at or after deadline_ns, on this CPU. Re-arming a queued timer moves it. irq-safe.
+// Fires fn at or after deadline_ns, on this CPU (or, if fn is running on another at this moment, on that one). Arming a queued
+// timer moves it. What a callback arms for the past fires some microseconds later, so that the interrupted thread gets on. irq-safe.
 void timer_arm(struct timer *timer, uint64_t deadline_ns);
 
 // Takes it out; returns whether it was queued. After false the callback may be running on another CPU. irq-safe.

@@ -40,7 +40,9 @@ void thread_bury(struct thread *dead)
 {
 	hal_context_fini(&dead->hal);
 	if ((dead->flags & THREAD_FLAG_DETACHED) != 0) {
-		thread_release(dead);
+		stack_check(dead);
+		thread_state_set(dead, THREAD_REAPED);
+		stack_put(dead);
 		return;
 	}
 	// Again when a joiner came or gave up between the two looks.

@@ -163,8 +163,9 @@ struct timer_cpu {
 	struct cpu *cpu; // immutable
 	struct rb_root tree;
 	uint32_t count;
-	struct timer *running; // its callback runs now
-	uint64_t armed_ns;     // own CPU, masked: what the HAL's timer is set to
+	struct timer *running;  // its callback runs now
+	uint64_t not_before_ns; // for what callbacks arm now
+	uint64_t armed_ns;      // own CPU, masked: what the HAL's timer is set to
 };
 
 struct sched_class {

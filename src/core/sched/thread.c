@@ -205,6 +205,7 @@ void thread_release(struct thread *thread)
 	stack_check(thread);
 	thread_state_set(thread, THREAD_REAPED);
 	stack_put(thread);
+	stack_reap();
 }
 
 err_t thread_service_start(const char *name, void (*entry)(void *), void *arg, struct thread **out)

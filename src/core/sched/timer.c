@@ -9,6 +9,8 @@
 
 #include "kern/image.h"
 
+#define TIMER_BREATH_NS 10000u
+
 enum timer_place {
 	TIMER_IDLE,
 	TIMER_QUEUED
@@ -16,8 +18,8 @@ enum timer_place {
 
 static bool timer_before(const struct rb_node *a, const struct rb_node *b)
 {
-	return rb_entry((struct rb_node *)(uintptr_t)a, struct timer, node)->deadline_ns <
-	       rb_entry((struct rb_node *)(uintptr_t)b, struct timer, node)->deadline_ns;
+	return rb_entry((struct rb_node *)(uintptr_t)a, struct timer, node)->due_ns <
+	       rb_entry((struct rb_node *)(uintptr_t)b, struct timer, node)->due_ns;
 }
 
 err_t timer_init(struct kernel *kernel)
@@ -80,6 +82,9 @@ static void timer_take_locked(struct timer_cpu *timers, struct timer *timer)
 static bool timer_put_locked(struct timer_cpu *timers, struct timer *timer, uint64_t deadline_ns)
 {
 	timer->deadline_ns = deadline_ns;
+	timer->due_ns = deadline_ns;
+	if (timers->running != NULL)
+		timer->due_ns = MAX(deadline_ns, timers->not_before_ns);
 	timer->state = TIMER_QUEUED;
 	rb_insert(&timers->tree, &timer->node, timer_before);
 	timers->count++;
@@ -163,14 +168,15 @@ bool timer_cancel_sync(struct timer *timer)
 	}
 }
 
-// Runs what is due. No more callbacks than there were timers at the start, so that one that arms itself for the past does
-// not keep the CPU here.
+// Runs what is due. What a callback arms for the past comes a little later, so that it keeps neither the other timers nor the
+// thread from going on.
 static void timer_run_due(struct timer_cpu *timers, uint64_t now_ns)
 {
 	biased_own(&timers->lock);
-	for (uint32_t left = timers->count; left > 0; left--) {
+	timers->not_before_ns = now_ns + TIMER_BREATH_NS;
+	for (;;) {
 		struct timer *timer = rb_first_entry(&timers->tree, struct timer, node);
-		if (timer == NULL || timer->deadline_ns > now_ns)
+		if (timer == NULL || timer->due_ns > now_ns)
 			break;
 		timer_take_locked(timers, timer);
 		timers->running = timer;
@@ -191,15 +197,17 @@ void timer_program(struct cpu *cpu)
 	struct timer_cpu *timers = cpu->timers;
 	biased_own(&timers->lock);
 	const struct timer *first = rb_first_entry(&timers->tree, struct timer, node);
-	uint64_t next_ns = first != NULL ? first->deadline_ns : TB_FOREVER;
+	uint64_t next_ns = first != NULL ? first->due_ns : TB_FOREVER;
 	biased_drop(&timers->lock);
 	biased_own(&cpu->runq->lock);
 	next_ns = MIN(next_ns, cpu->runq->slice_end_ns);
 	biased_drop(&cpu->runq->lock);
-	if (next_ns != timers->armed_ns) {
-		timers->armed_ns = next_ns;
+	bool has_fired = timers->armed_ns == 0;
+	if (next_ns == timers->armed_ns)
+		return;
+	timers->armed_ns = next_ns;
+	if (!has_fired || next_ns != TB_FOREVER)
 		hal_timer_arm(next_ns);
-	}
 }
 
 void timer_interrupt(void)
@@ -207,7 +215,7 @@ void timer_interrupt(void)
 	struct cpu *cpu = this_cpu();
 	uint64_t now_ns = clock_now_ns();
 
-	cpu->timers->armed_ns = TB_FOREVER;
+	cpu->timers->armed_ns = 0; // whoever arms a timer meanwhile leaves the HAL alone
 	timer_run_due(cpu->timers, now_ns);
 	runq_tick(cpu->runq, now_ns);
 	timer_program(cpu);
