@@ -37,7 +37,11 @@ enum {
 	RECORDER_SIZE = 4096,
 };
 
-enum recorder_state { RECORDER_NEW = 0, RECORDER_ON, RECORDER_OFF };
+enum recorder_state {
+	RECORDER_NEW = 0,
+	RECORDER_ON,
+	RECORDER_OFF
+};
 
 struct recorder {
 	atomic_int lock;

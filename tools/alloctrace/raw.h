@@ -13,9 +13,19 @@
 
 #define RAW_MAGIC 0x52414254u // "TBAR" in little-endian order
 
-enum { RAW_VERSION = 1, RAW_HEADER_RECORDS = 2 };
+enum {
+	RAW_VERSION = 1,
+	RAW_HEADER_RECORDS = 2
+};
 
-enum raw_op { RAW_NONE = 0, RAW_ALLOC = 1, RAW_ZALLOC = 2, RAW_ALIGNED = 3, RAW_REALLOC = 4, RAW_FREE = 5 };
+enum raw_op {
+	RAW_NONE = 0,
+	RAW_ALLOC = 1,
+	RAW_ZALLOC = 2,
+	RAW_ALIGNED = 3,
+	RAW_REALLOC = 4,
+	RAW_FREE = 5
+};
 
 struct raw_header {
 	uint32_t magic;
