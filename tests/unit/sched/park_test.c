@@ -52,7 +52,7 @@ static void body_relay(void *arg)
 static void relay_run(TEST_RUN, uint32_t count, uint32_t rounds, uint32_t cpu)
 {
 	struct relay relays[8] = {0};
-	struct thread *threads[8];
+	struct thread *threads[8] = {0};
 	for (uint32_t i = 0; i < count; i++) {
 		relays[i].rounds = rounds;
 		threads[i] = spawn(test_run_, CLASS_FAIR, 0, cpu, body_relay, &relays[i]);
