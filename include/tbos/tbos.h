@@ -5,7 +5,10 @@
 // Threads: every function may be called from any host thread, at any time, for any instance, unless it says otherwise.
 // Signals: the library owns one real-time signal, tb_signal() (SIGRTMIN+8), from the first tb_create() on, and SIGSEGV and
 // SIGBUS for addresses inside its instances (others go to the handler that was there before). It sends tb_signal() to its own
-// threads and to threads inside tb_call(); such threads must not block it. No other signal disposition is touched.
+// threads and to threads inside tb_call(); such threads must not block it. No other signal disposition is touched. A handler of the
+// program's own that may run while its thread is inside a call must be installed with SA_ONSTACK: the kernel stack beneath is
+// small, and may be preempted and go on under another host thread. The library gives each such thread an alternate stack.
+// fork(): the child may make instances of its own; it must not touch those of its parent.
 // Memory: instances live at fixed addresses, 0x550000000000 + slot × 4 GiB. The library needs no other fixed address.
 // Errors: 0 or a negative Linux error number; this header defines no error names.
 #ifndef TBOS_TBOS_H

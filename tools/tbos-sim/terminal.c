@@ -56,7 +56,7 @@ static void on_stop(int number)
 	sigaddset(&stop, SIGTSTP);
 	raise(number);
 	sigprocmask(SIG_UNBLOCK, &stop, NULL); // stops here, goes on at SIGCONT
-	signal_default(SIGTSTP, SA_RESTART, on_stop);
+	signal_default(SIGTSTP, SA_RESTART | SA_ONSTACK, on_stop);
 	if (was && tcsetattr(terminal_fd, TCSADRAIN, &raw) == 0)
 		active = 1;
 	errno = error;
@@ -73,8 +73,8 @@ bool terminal_raw(int fd)
 		terminal_fd = fd;
 		atexit(terminal_restore);
 		for (size_t i = 0; i < sizeof last_signals / sizeof last_signals[0]; i++)
-			signal_default(last_signals[i], SA_RESETHAND | SA_NODEFER, on_last_signal);
-		signal_default(SIGTSTP, SA_RESTART, on_stop);
+			signal_default(last_signals[i], SA_RESETHAND | SA_NODEFER | SA_ONSTACK, on_last_signal);
+		signal_default(SIGTSTP, SA_RESTART | SA_ONSTACK, on_stop);
 	}
 	if (tcsetattr(terminal_fd, TCSADRAIN, &raw) != 0)
 		return false;
