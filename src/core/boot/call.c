@@ -9,6 +9,7 @@
 #include "kern/atomic.h"
 #include "kern/log.h"
 #include "kern/mem.h"
+#include "kern/rcu.h"
 
 #define CALL_THREADS_MAX 64
 
@@ -108,6 +109,7 @@ void call_stop(void)
 {
 	struct call_state *calls = kernel_self()->boot->calls;
 	irq_handler_set(HAL_IRQ_CALL, NULL);
+	rcu_synchronize(); // an interrupt that still saw the handler has returned
 	atomic_store_u32_release(&calls->stopping, 1);
 	waitq_wake_all(&calls->queue);
 	for (uint32_t i = 0; i < calls->total; i++) {

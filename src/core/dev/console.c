@@ -8,6 +8,7 @@
 #include "kern/atomic.h"
 #include "kern/component.h"
 #include "kern/mem.h"
+#include "kern/rcu.h"
 #include "kern/ring.h"
 #include "kern/sched.h"
 
@@ -79,6 +80,7 @@ void console_stop(void)
 {
 	struct console_state *console = kernel_self()->console;
 	irq_handler_set(HAL_IRQ_CONSOLE, NULL);
+	rcu_synchronize(); // an interrupt that still saw the handler has returned
 	kernel_self()->console = NULL;
 	kfree(console);
 }

@@ -38,19 +38,22 @@ static int32_t run_locks(struct monitor_session *session, uint32_t argc, char **
 		monitor_printf(session, "locks: out of memory\n");
 		return 1;
 	}
-	monitor_printf(session, "spinlocks contended %llu, mutexes blocked %llu, RCU grace periods %llu, callbacks %llu\n",
-		       count_of(COUNTER_LOCK_CONTENDED), count_of(COUNTER_MUTEX_BLOCKED), count_of(COUNTER_RCU_GRACE_PERIODS),
-		       count_of(COUNTER_RCU_CALLBACKS));
+	monitor_printf(session,
+		       "spinlocks contended %llu, mutexes blocked %llu, RCU grace periods %llu, callbacks %llu\n",
+		       count_of(COUNTER_LOCK_CONTENDED), count_of(COUNTER_MUTEX_BLOCKED),
+		       count_of(COUNTER_RCU_GRACE_PERIODS), count_of(COUNTER_RCU_CALLBACKS));
 	thread_each(keep_waiting, &waiting);
 	monitor_printf(session, "  id name            holds waits for\n");
 	for (uint32_t i = 0; i < waiting.count; i++)
 		monitor_printf(session, "%4u %-15s %5u %s\n", waiting.infos[i].id, waiting.infos[i].name,
-			       waiting.infos[i].held_count, waiting.infos[i].waiting_on != NULL ? waiting.infos[i].waiting_on : "");
+			       waiting.infos[i].held_count,
+			       waiting.infos[i].waiting_on != NULL ? waiting.infos[i].waiting_on : "");
 	kfree(waiting.infos);
 	return 0;
 }
 
-const struct monitor_command monitor_cmd_locks = {"locks", "", "who holds and who waits for what; contention", run_locks, NULL};
+const struct monitor_command monitor_cmd_locks = {"locks", "", "who holds and who waits for what; contention",
+						  run_locks, NULL};
 
 struct timer_list {
 	struct timer_info *infos;
@@ -78,7 +81,8 @@ static int32_t run_timers(struct monitor_session *session, uint32_t argc, char *
 	timer_each(keep_timer, &list);
 	uint64_t now_ns = clock_now_ns();
 	monitor_printf(session, "armed %llu, fired %llu, cancelled %llu, queued now %u\ncpu      fires in  callback\n",
-		       count_of(COUNTER_TIMER_ARMED), count_of(COUNTER_TIMER_FIRED), count_of(COUNTER_TIMER_CANCELLED), list.total);
+		       count_of(COUNTER_TIMER_ARMED), count_of(COUNTER_TIMER_FIRED), count_of(COUNTER_TIMER_CANCELLED),
+		       list.total);
 	for (uint32_t i = 0; i < list.count; i++) {
 		uint64_t left_ns = list.infos[i].deadline_ns > now_ns ? list.infos[i].deadline_ns - now_ns : 0;
 		monitor_printf(session, "%3u %12s  kernel+%#lx\n", list.infos[i].cpu, monitor_duration(left_ns).text,
