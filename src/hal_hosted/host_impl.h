@@ -55,7 +55,7 @@
 
 #define HOST_SLOT_COUNT ((HAL_SLOT_LIMIT - HAL_SLOT_BASE) / HAL_SLOT_SIZE)
 #define HOST_MODULE_COUNT 16
-#define HOST_ERROR_SIZE 200
+#define HOST_ERROR_SIZE 512
 #define HOST_RAM_MIN (2ull << 20)
 #define HOST_RAM_MAX (3ull << 30)
 

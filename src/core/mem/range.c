@@ -38,12 +38,12 @@ void *range_alloc_unasked(size_t size_bytes, size_t align, uint32_t mem_flags, s
 	struct frame_state *state = frame_state();
 	size_t count = (size_bytes >> FRAME_SHIFT) + ((size_bytes & (FRAME_SIZE - 1)) != 0);
 	VERIFY(IS_POWER_OF_2(align));
-	if (count == 0 || count >= state->frame_limit)
+	uint32_t align_order = align <= FRAME_SIZE ? 0 : (uint32_t)log2_ceil(align) - FRAME_SHIFT;
+	if (count == 0 || count >= state->frame_limit || align_order > FRAME_TOP_ORDER)
 		return NULL;
 	account = account_or_current(account);
 	if (account_charge(account, (uint32_t)count) != 0)
 		return NULL;
-	uint32_t align_order = align <= FRAME_SIZE ? 0 : (uint32_t)log2_ceil(align) - FRAME_SHIFT;
 	uint32_t index = run_take(state, (uint32_t)count, align_order, mem_flags);
 	if (index == 0) {
 		account_uncharge(account, (uint32_t)count);

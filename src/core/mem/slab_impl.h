@@ -291,11 +291,13 @@ struct frame *slab_of_object(struct frame_state *state, const struct slab_cache 
 // slab_debug.c
 #if SLAB_TAGGED
 void slab_debug_made(const struct slab_cache *cache, void *objects);
+void slab_debug_open(const struct slab_cache *cache, void *object); // a free object is going to be looked at
 void slab_debug_alloc(const struct slab_cache *cache, void *object, uint32_t requested_bytes, uintptr_t where);
 void slab_debug_free(const struct slab_cache *cache, void *object, uintptr_t where);
 err_t slab_debug_check_free(const struct slab_cache *cache, void *object) must_check;
 #else
 #define slab_debug_made(cache, objects) ((void)0)
+#define slab_debug_open(cache, object) ((void)0)
 #define slab_debug_alloc(cache, object, requested_bytes, where) ((void)(where))
 #define slab_debug_free(cache, object, where) ((void)0)
 #define slab_debug_check_free(cache, object) 0

@@ -154,8 +154,10 @@ static void slab_destruct(const struct slab_cache *cache, char *base, uint32_t c
 {
 	if (cache->destruct == NULL)
 		return;
-	for (uint32_t i = 0; i < count; i++)
+	for (uint32_t i = 0; i < count; i++) {
+		slab_debug_open(cache, base + (size_t)i * cache->stride_bytes);
 		cache->destruct(base + (size_t)i * cache->stride_bytes);
+	}
 }
 
 static err_t slab_construct(const struct slab_cache *cache, char *base)

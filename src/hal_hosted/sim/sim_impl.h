@@ -321,7 +321,5 @@ tb_err sim_log_load(const char *path, uint8_t **bytes, size_t *size_bytes, struc
 tb_err sim_report_stop(const struct tb_sim *sim, char *buffer, size_t size_bytes);
 // What every CPU and call waits for.
 void sim_report_stuck(const struct tb_sim *sim, char *buffer, size_t size_bytes);
-// The options that repeat this world.
-void sim_report_options(const struct tb_sim *sim, char *buffer, size_t size_bytes);
 
 #endif

@@ -27,6 +27,17 @@ static void text_add(struct text *text, const char *format, ...)
 	text->left -= used;
 }
 
+// What repeats this world, as tbos-sim takes it; commands and inputs are the caller's to add.
+static void options_add(const struct tb_sim *sim, struct text *text)
+{
+	const struct sim_instance *first = sim->instances;
+	text_add(text, "; repeat with --engine sim --seed %llu --policy %s", (unsigned long long)sim->seed,
+		 sim->policy_name);
+	if (first != NULL)
+		text_add(text, " --cpus %u --mem %llu --persona %s", first->cpu_count,
+			 (unsigned long long)first->host->ram.size_bytes, first->host->config.persona);
+}
+
 static const char *const record_names[] = {
 	[SIM_LOG_OPTIONS] = "options", [SIM_LOG_INSTANCE] = "a new instance", [SIM_LOG_DECISIONS] = "decisions",
 	[SIM_LOG_INPUT] = "input",     [SIM_LOG_MODULE] = "a module",         [SIM_LOG_CALL] = "a host call",
@@ -83,37 +94,32 @@ tb_err sim_report_stop(const struct tb_sim *sim, char *buffer, size_t size_bytes
 		differs(sim, &text);
 		return -EPROTO;
 	}
-	text_add(&text, "time limit of %llu ns passed after %llu decisions (", (unsigned long long)sim->stop.a,
+	text_add(&text, "time limit of %llu ns passed after %llu decisions", (unsigned long long)sim->stop.a,
 		 (unsigned long long)sim->decisions);
-	sim_report_options(sim, text.next, text.left);
-	text_add(&text, "%s", "");
+	options_add(sim, &text);
 	return -ETIME;
-}
-
-void sim_report_options(const struct tb_sim *sim, char *buffer, size_t size_bytes)
-{
-	snprintf(buffer, size_bytes, "--engine sim --seed %llu --policy %s", (unsigned long long)sim->seed,
-		 sim->policy_name);
 }
 
 static void cpu_describe(const struct sim_cpu *cpu, struct text *text)
 {
 	const struct tb_instance *host = cpu->instance->host;
-	switch (cpu->state) {
-	case SIM_CPU_OFF:
-		break;
-	case SIM_CPU_IDLE:
-		text_add(text, " cpu%u idle,", cpu->id);
-		break;
-	case SIM_CPU_SPIN:
+	if (cpu->state == SIM_CPU_READY)
+		text_add(text, " cpu%u polls,", cpu->id);
+	if (cpu->state == SIM_CPU_SPIN)
 		text_add(text, " cpu%u %s for a lock at RAM+0x%llx,", cpu->id,
 			 cpu->irq_off != 0 ? "masked, spins" : "spins",
 			 (unsigned long long)((const char *)cpu->spin_word - host->ram.base));
-		break;
-	case SIM_CPU_READY:
-		text_add(text, " cpu%u polls,", cpu->id);
-		break;
+}
+
+// Who waits actively, then how many are idle: they tell nothing.
+static void cpus_describe(const struct sim_instance *instance, struct text *text)
+{
+	uint32_t idle = 0;
+	for (uint32_t i = 0; i < instance->cpu_count; ++i) {
+		cpu_describe(&instance->cpus[i], text);
+		idle += instance->cpus[i].state == SIM_CPU_IDLE;
 	}
+	text_add(text, " %u of %u CPUs idle,", idle, instance->cpu_count);
 }
 
 static void calls_describe(const struct sim_instance *instance, struct text *text)
@@ -124,7 +130,7 @@ static void calls_describe(const struct sim_instance *instance, struct text *tex
 		asleep += call->taken && call->sleeping;
 		taken += call->taken;
 	}
-	text_add(text, " %u call(s) not ended, %u of them known to sleep, %u not taken;", taken, asleep, waiting);
+	text_add(text, " %u call(s) under way (%u known to sleep), %u not taken", taken, asleep, waiting);
 }
 
 void sim_report_stuck(const struct tb_sim *sim, char *buffer, size_t size_bytes)
@@ -133,10 +139,8 @@ void sim_report_stuck(const struct tb_sim *sim, char *buffer, size_t size_bytes)
 	text_add(&text, "deadlock at %llu ns, decision %llu:", (unsigned long long)sim->now_ns,
 		 (unsigned long long)sim->decisions);
 	for (const struct sim_instance *instance = sim->instances; instance != NULL; instance = instance->next) {
-		for (uint32_t i = 0; i < instance->cpu_count; ++i)
-			cpu_describe(&instance->cpus[i], &text);
+		cpus_describe(instance, &text);
 		calls_describe(instance, &text);
 	}
-	text_add(&text, " repeat: ");
-	sim_report_options(sim, text.next, text.left);
+	options_add(sim, &text);
 }

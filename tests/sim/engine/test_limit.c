@@ -20,9 +20,9 @@ static void deadlock(void)
 	struct engine_run run;
 	one("deadlock", 0, &run);
 	CHECK_ERR(run.errs[0], -35);
-	CHECK_HAS(run.error, "cpu0 idle, cpu1 idle, cpu2 idle,");
-	CHECK_HAS(run.error, "1 call(s) not ended");
-	CHECK_HAS(run.error, "--engine sim --seed 1 --policy random");
+	CHECK_HAS(run.error, "3 of 3 CPUs idle,");
+	CHECK_HAS(run.error, "1 call(s) under way");
+	CHECK_HAS(run.error, "--engine sim --seed 1 --policy random --cpus 3 --mem 16777216 --persona ");
 }
 
 static void spin_deadlock(void)

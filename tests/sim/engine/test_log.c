@@ -31,15 +31,15 @@ static void log_begin(struct log *log)
 	log->size_bytes = sim_log_encode_header(log->bytes, LOG_MAX);
 	options.options.seed = 0xfedcba9876543210ull;
 	options.options.time_limit_ns = 1000000;
-	strcpy(options.options.build_id, "0123456789abcdef");
-	strcpy(options.options.policy, "pct:3");
+	snprintf(options.options.build_id, sizeof(options.options.build_id), "%s", "0123456789abcdef");
+	snprintf(options.options.policy, sizeof(options.options.policy), "%s", "pct:3");
 	log_add(log, &options);
 	instance.instance.time_ns = 5;
 	instance.instance.cpu_count = 3;
 	instance.instance.flags = 7;
 	instance.instance.mem_bytes = 16u << 20;
-	strcpy(instance.instance.persona, "mini");
-	strcpy(instance.instance.cmdline, "a=b c=d");
+	snprintf(instance.instance.persona, sizeof(instance.instance.persona), "%s", "mini");
+	snprintf(instance.instance.cmdline, sizeof(instance.instance.cmdline), "%s", "a=b c=d");
 	log_add(log, &instance);
 }
 
