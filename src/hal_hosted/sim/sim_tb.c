@@ -109,7 +109,7 @@ static void judge(const struct run *first, const struct run *second, struct tb_s
 	} else if (memcmp(&first->stats, &second->stats, sizeof(first->stats)) != 0) {
 		reason = "the trace hashes differ, though every decision was the same";
 	}
-	snprintf(verdict->reason, sizeof(verdict->reason), "%s", reason);
+	snprintf(verdict->reason, sizeof(verdict->reason), "%.*s", (int)sizeof(verdict->reason) - 1, reason);
 	verdict->equal = reason[0] == '\0';
 }
 

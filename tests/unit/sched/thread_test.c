@@ -225,22 +225,30 @@ TEST(sched, detached_threads_leave_nothing)
 	wait_threads(before);
 }
 
+static void body_park(void *arg)
+{
+	if (thread_park(TB_FOREVER) != 0)
+		(void)atomic_fetch_add_u32_relaxed((uint32_t *)arg, 1);
+}
+
 TEST(sched, a_thousand_threads_give_their_memory_back)
 {
 	struct frame_info before, after;
 	uint32_t count = loops(1000, 50);
 	struct thread **threads = kmalloc_array(count, sizeof *threads, 0);
-	uint32_t mark = 0;
+	uint32_t failed = 0;
 	REQUIRE(threads != NULL);
 	frame_drain_caches();
 	frame_get_info(&before);
 	for (uint32_t i = 0; i < count; i++)
-		if (thread_start(NULL, body_wait_mark, &mark, &threads[i]) != 0)
+		if (thread_start(NULL, body_park, &failed, &threads[i]) != 0)
 			count = i;
 	CHECK(count >= 50);
-	atomic_store_u32_release(&mark, 1);
-	for (uint32_t i = 0; i < count; i++)
+	for (uint32_t i = 0; i < count; i++) {
+		thread_unpark(threads[i]);
 		join(test_run_, threads[i]);
+	}
+	CHECK_EQ(failed, 0);
 	kfree(threads);
 	frame_drain_caches();
 	frame_get_info(&after);
@@ -289,6 +297,9 @@ TEST(sched, stack_use_is_seen)
 		join(test_run_, threads[i]);
 	}
 	hog_stop(test_run_, &hog);
-	CHECK(used[0] > 0 && used[0] < CONFIG_KSTACK_SIZE);
-	CHECK(used[1] >= used[0] + 5 * 1024);
+	// An interrupt may have made the shallow one's deeper.
+	CHECK(used[0] > 0);
+	CHECK(used[0] < CONFIG_KSTACK_SIZE);
+	CHECK(used[1] >= 6 * 1024);
+	CHECK(used[1] < CONFIG_KSTACK_SIZE);
 }

@@ -15,10 +15,13 @@
 #define ANY_CPU UINT32_MAX
 #define WORKERS_MAX 24
 
-// The simulator runs bodies for hundreds of seeds: `many` on real CPUs, `few` there.
+// The simulator runs bodies for hundreds of seeds: `many` on real CPUs, fewer where instrumented, `few` there.
 static inline uint32_t loops(uint32_t many, uint32_t few)
 {
-	return (kernel_self()->flags & HAL_BOOT_SIMULATED) != 0 ? few : many;
+	bool instrumented = CONFIG_ASAN || CONFIG_TSAN;
+	if ((kernel_self()->flags & HAL_BOOT_SIMULATED) != 0)
+		return few;
+	return instrumented && many / 4 > few ? many / 4 : many;
 }
 
 struct spawn {
