@@ -35,7 +35,7 @@
 //   bits afterwards and sends one of them an IPI. A pending interrupt ends hal_cpu_idle() at once, so no wake is lost.
 //
 // 7 Invariants (sched_check.c): one running thread per CPU, whose home it is; counts, sums and bitmap match the queues; the fair
-//   tree is in order; a queued thread is READY, at home, and allowed here; |lag| of a fair thread ≤ one request at joining.
+//   tree is in order; a queued thread is READY and at home; |lag| of a fair thread ≤ one request at joining.
 //
 // 8 Locks: threads (list of all) < timer queue < run queue. Never two run queues at once. All but the first are
 //   taken masked, and are biased to their CPU (biased.h).
