@@ -48,7 +48,6 @@ static enum switch_fate switch_out(struct runq *rq, struct thread *prev, enum sw
 {
 	if (why == SWITCH_PARK) {
 		thread_state_set(prev, THREAD_PARKED);
-		prev->expelled = 0;
 		class_of(prev)->leave(rq, prev);
 		return FATE_NONE;
 	}

@@ -105,8 +105,6 @@ err_t thread_set_affinity(struct thread *thread, const struct cpu_mask *mask)
 	bool move = thread->on_runq != 0 && !balance_allows(thread, rq->cpu->hal.index);
 	if (move)
 		runq_dequeue_locked(rq, thread);
-	else if (thread->state == THREAD_RUNNING)
-		runq_look_locked(rq); // before it can be preempted and queued here
 	runq_unlock(rq, was);
 	if (move)
 		balance_send(thread);
