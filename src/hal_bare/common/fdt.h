@@ -49,7 +49,7 @@ uint32_t fdt_size_peek(const void *header);
 // Entry `index` of the memory reservation block; false past the last.
 bool fdt_reservation(const struct fdt *fdt, uint32_t index, uint64_t *start, uint64_t *size_bytes);
 
-// ---- nodes --------------------------------------------------------------------------------------------------------------
+// ---- nodes ----------------------------------------------------------------------------------------------------------
 
 void fdt_root(const struct fdt *fdt, struct fdt_node *node);
 // Moves to the next node in the order of the blob; false (and unchanged) after the last. From the root it visits every node.
@@ -70,7 +70,7 @@ bool fdt_by_phandle(const struct fdt *fdt, uint32_t phandle, struct fdt_node *no
 // First node, after `node` when that is not NULL, that is compatible with `name`.
 bool fdt_find_compatible(const struct fdt *fdt, const struct fdt_node *after, const char *name, struct fdt_node *node);
 
-// ---- properties ------------------------------------------------------------------------------------------------------------
+// ---- properties -----------------------------------------------------------------------------------------------------
 
 // Begins an enumeration / moves to the next property; false after the last.
 void fdt_prop_first(const struct fdt *fdt, const struct fdt_node *node, struct fdt_prop *prop);
@@ -88,14 +88,15 @@ bool fdt_is_compatible(const struct fdt *fdt, const struct fdt_node *node, const
 // status absent, "okay" or "ok", of this node alone.
 bool fdt_is_okay(const struct fdt *fdt, const struct fdt_node *node);
 
-// ---- addresses (fdt_reg.c) ---------------------------------------------------------------------------------------------------
+// ---- addresses (fdt_reg.c) ------------------------------------------------------------------------------------------
 
 struct fdt_range {
 	uint64_t start;
 	uint64_t size_bytes;
 };
 
-// #address-cells and #size-cells that hold for `reg` of the node, i.e. its parent's; 2 and 1 where not given. Errors: -PURE_EINVAL.
+// #address-cells and #size-cells that hold for `reg` of the node, i.e. its parent's; 2 and 1 where not given. Errors:
+// -PURE_EINVAL.
 tb_err fdt_cells(const struct fdt *fdt, const struct fdt_node *node, uint32_t *address_cells,
 		 uint32_t *size_cells) TB_MUST_USE;
 // Entry `index` of reg as it stands. -PURE_ENOENT past the last; -PURE_EINVAL (property damaged), -PURE_EOVERFLOW (more than 64
@@ -110,7 +111,7 @@ uint32_t fdt_reg_count(const struct fdt *fdt, const struct fdt_node *node);
 // Reads `cells` big-endian 32-bit words; false when the number does not fit 64 bits.
 bool fdt_read_cells(const uint8_t *at, uint32_t cells, uint64_t *value);
 
-// ---- interrupts (fdt_irq.c) --------------------------------------------------------------------------------------------------
+// ---- interrupts (fdt_irq.c) -----------------------------------------------------------------------------------------
 
 struct fdt_irq {
 	uint32_t

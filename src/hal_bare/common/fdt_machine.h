@@ -63,7 +63,8 @@ enum fdtm_intc_kind {
 	FDTM_GICV2,
 	FDTM_GICV3,
 	FDTM_PLIC,
-	FDTM_BCM2836 // local controllers of the cores, with the BCM2835's behind them
+	FDTM_BCM2836,        // local controllers of the cores, with the BCM2835's behind them
+	FDTM_BCM2835_ARMCTRL // in struct fdtm_irq only: the one behind
 };
 
 struct fdtm_context {
@@ -92,7 +93,9 @@ struct fdtm_irq {
 		number; // GIC: INTID (SPI + 32, PPI + 16); PLIC: source; BCM2836: local number; BCM2835: bank * 32 + bit
 	uint32_t flags;      // GIC: the third cell (1 rising, 2 falling, 4 high, 8 low); else 0
 	uint32_t controller; // phandle
+	uint32_t kind;       // enum fdtm_intc_kind
 	uint32_t valid;
+	uint32_t reserved;
 };
 
 struct fdtm_timer {

@@ -18,6 +18,37 @@ enum pure_error {
 	PURE_EOVERFLOW = 75 // does not fit 64 bits
 };
 
+#define PURE_COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static inline bool text_equal(const char *a, const char *b)
+{
+	while (*a != '\0' && *a == *b) {
+		a++;
+		b++;
+	}
+	return *a == *b;
+}
+
+static inline size_t text_size(const char *text)
+{
+	size_t size = 0;
+	while (text[size] != '\0')
+		size++;
+	return size;
+}
+
+// Copies size_bytes of `from` and a NUL; what does not fit is cut, then false.
+static inline bool text_copy(char *to, size_t to_size, const char *from, size_t size_bytes)
+{
+	size_t i = 0;
+	while (i < size_bytes && i + 1 < to_size) {
+		to[i] = from[i];
+		i++;
+	}
+	to[i] = '\0';
+	return i == size_bytes;
+}
+
 static inline uint16_t be16(const void *at)
 {
 	const uint8_t *bytes = (const uint8_t *)at;
