@@ -37,10 +37,11 @@ bool balance_allows(const struct thread *thread, uint32_t cpu)
 	return mask_allows(&thread->affinity, cpu);
 }
 
-bool balance_has_cpu(const struct cpu_mask *mask)
+// Whether there is a CPU for the mask, even if `without` (NO_CPU: none) were isolated too.
+bool balance_has_cpu(const struct cpu_mask *mask, uint32_t without)
 {
 	for (uint32_t i = 0; i < kernel_self()->cpu_count; i++)
-		if (mask_allows(mask, i))
+		if (mask_allows(mask, i) && (i != without || mask_is_only(mask, i)))
 			return true;
 	return false;
 }
@@ -89,7 +90,7 @@ static uint32_t runq_load(const struct cpu *cpu)
 	return atomic_load_u32_relaxed_nopoint(&rq->ready_count) + running;
 }
 
-// The CPU with the fewest threads; `preferred` among equals, then the lowest.
+// The CPU with the fewest threads; `preferred` among equals, then the lowest. NULL: isolation has changed while we looked.
 static struct cpu *balance_least_loaded(const struct thread *thread, struct cpu *preferred)
 {
 	struct kernel *kernel = kernel_self();
@@ -102,10 +103,6 @@ static struct cpu *balance_least_loaded(const struct thread *thread, struct cpu 
 			best_load = load;
 		}
 	}
-	// None at all: isolation came after the thread had been checked, and gives way.
-	for (uint32_t i = 0; best == NULL; i++)
-		if (mask_has(thread->affinity.words, i) && mask_has(sched_state()->online, i))
-			best = kernel->cpus[i];
 	return best;
 }
 
@@ -133,7 +130,7 @@ static bool runq_is_idle(const struct runq *rq)
 
 // Where a thread that is about to become ready is to run: at home if that is idle, on another idle CPU, where it may run at
 // once by its priority, else at home. `settled`: it has been sent here already. NULL: nowhere until its home has finished
-// switching away from it.
+// switching away from it; look again.
 struct cpu *balance_place_locked(struct runq *home, const struct thread *thread, bool settled)
 {
 	bool allowed = balance_allows(thread, home->cpu->hal.index);
@@ -160,10 +157,12 @@ struct cpu *balance_place_locked(struct runq *home, const struct thread *thread,
 void balance_rehome_locked(struct runq *home, struct thread *thread, struct cpu *target)
 {
 	fair_detach(home, thread);
+	thread->expelled = 0; // perhaps it parked before it could be sent away
 	thread->stats.migrations++;
 	atomic_store_ptr_release(&thread->home, target);
 }
 
+// Also right after it was taken from the queue of a CPU that has not finished switching away from it.
 void balance_send(struct thread *thread)
 {
 	for (bool settled = false;; settled = true) {
@@ -172,11 +171,13 @@ void balance_send(struct thread *thread)
 		struct cpu *target = balance_place_locked(rq, thread, settled);
 		if (target == rq->cpu)
 			runq_enqueue_locked(rq, thread, clock_now_ns());
-		else
+		else if (target != NULL)
 			balance_rehome_locked(rq, thread, target);
 		runq_unlock(rq, was);
 		if (target == rq->cpu)
 			return;
+		if (target == NULL)
+			hal_cpu_relax();
 	}
 }
 

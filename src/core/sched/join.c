@@ -29,9 +29,9 @@ void thread_exit(int64_t value)
 	counter_inc(COUNTER_THREADS_EXITED);
 	trace_emit(TRACE_THREAD_EXIT, self->id, (uint64_t)value);
 	self->exit_value = value;
-	if ((self->flags & THREAD_FLAG_DETACHED) != 0)
-		thread_list_remove(self);
 	(void)hal_irq_save();
+	if ((self->flags & THREAD_FLAG_DETACHED) != 0)
+		thread_list_remove(self); // masked: who is not on the list must not move any more
 	sched_switch(SWITCH_EXIT);
 	__builtin_unreachable();
 }

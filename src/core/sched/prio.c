@@ -94,22 +94,38 @@ static void thread_wait_placed(struct thread *thread)
 		hal_cpu_relax();
 }
 
-err_t thread_set_affinity(struct thread *thread, const struct cpu_mask *mask)
+// The new mask and what follows from it at once: true when the thread has been taken out of its queue, to be sent elsewhere; a
+// running one is told, and nobody puts it back. Who is on the way to a queue has its mask looked at under that queue's lock.
+static bool thread_mask_store(struct thread *thread, const struct cpu_mask *mask)
 {
-	if (!balance_has_cpu(mask))
-		return ERR(EINVAL);
 	bool was;
 	struct runq *rq = thread_lock(thread, &was);
 	for (uint32_t i = 0; i < CPU_MASK_WORDS; i++)
 		atomic_store_u32_relaxed_nopoint(&thread->affinity.words[i], mask->words[i]);
+	thread->expelled = 0;
 	bool move = thread->on_runq != 0 && !balance_allows(thread, rq->cpu->hal.index);
 	if (move)
 		runq_dequeue_locked(rq, thread);
+	else if (thread->state == THREAD_RUNNING)
+		runq_look_locked(rq);
 	runq_unlock(rq, was);
+	return move;
+}
+
+err_t thread_set_affinity(struct thread *thread, const struct cpu_mask *mask)
+{
+	struct sched_state *state = sched_state();
+	bool move = false;
+	spin_lock(&state->threads_lock); // against isolation
+	err_t err = balance_has_cpu(mask, NO_CPU) ? 0 : ERR(EINVAL);
+	if (err == 0)
+		move = thread_mask_store(thread, mask);
+	spin_unlock(&state->threads_lock);
 	if (move)
 		balance_send(thread);
-	thread_wait_placed(thread);
-	return 0;
+	if (err == 0)
+		thread_wait_placed(thread);
+	return err;
 }
 
 static struct thread *runq_take_misplaced(struct runq *rq)
@@ -141,14 +157,26 @@ static bool runq_runs_misplaced(struct runq *rq)
 }
 
 // Every thread still has a CPU. Under the list's lock.
-static bool isolation_is_possible(struct sched_state *state)
+static bool isolation_is_possible(struct sched_state *state, uint32_t cpu)
 {
 	struct thread *thread;
 	list_for_each (thread, &state->threads, all_link) {
-		if ((thread->flags & THREAD_FLAG_IDLE) == 0 && !balance_has_cpu(&thread->affinity))
+		if ((thread->flags & THREAD_FLAG_IDLE) == 0 && !balance_has_cpu(&thread->affinity, cpu))
 			return false;
 	}
 	return true;
+}
+
+// Under the list's lock. Afterwards nobody who may not run on the CPU waits there, and who runs is on the way out.
+static err_t isolation_begin_locked(struct sched_state *state, uint32_t cpu)
+{
+	struct runq *rq = kernel_self()->cpus[cpu]->runq;
+	if (!isolation_is_possible(state, cpu))
+		return ERR(EBUSY);
+	(void)atomic_fetch_or_u32_acq_rel(&state->isolated[cpu / 32], 1u << (cpu % 32));
+	for (struct thread *thread = runq_take_misplaced(rq); thread != NULL; thread = runq_take_misplaced(rq))
+		balance_send(thread);
+	return 0;
 }
 
 // On the CPU that is not isolated any more: its idle loop looks for work after any interrupt.
@@ -162,28 +190,18 @@ err_t sched_isolate(uint32_t cpu, bool isolated)
 	struct sched_state *state = sched_state();
 	if (cpu == 0 || cpu >= kernel_self()->cpu_count)
 		return ERR(EINVAL);
-	uint32_t bit = 1u << (cpu % 32);
-	uint32_t *word = &state->isolated[cpu / 32];
-	struct runq *rq = kernel_self()->cpus[cpu]->runq;
-	if (!isolated) {
-		(void)atomic_fetch_and_u32_acq_rel(word, ~bit);
-		return cpu_call(cpu, cpu_look, NULL);
-	}
 	err_t err = 0;
 	spin_lock(&state->threads_lock);
-	(void)atomic_fetch_or_u32_acq_rel(word, bit);
-	if (!isolation_is_possible(state)) {
-		(void)atomic_fetch_and_u32_acq_rel(word, ~bit);
-		err = ERR(EBUSY);
-	}
+	if (isolated)
+		err = isolation_begin_locked(state, cpu);
+	else
+		(void)atomic_fetch_and_u32_acq_rel(&state->isolated[cpu / 32], ~(1u << (cpu % 32)));
 	spin_unlock(&state->threads_lock);
-	if (err != 0)
-		return err;
-	for (struct thread *thread = runq_take_misplaced(rq); thread != NULL; thread = runq_take_misplaced(rq))
-		balance_send(thread);
-	while (runq_runs_misplaced(rq))
+	if (!isolated)
+		return cpu_call(cpu, cpu_look, NULL);
+	while (err == 0 && runq_runs_misplaced(kernel_self()->cpus[cpu]->runq))
 		hal_cpu_relax();
-	return 0;
+	return err;
 }
 
 err_t sched_set_slice_ns(uint64_t slice_ns)

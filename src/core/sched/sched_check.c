@@ -37,7 +37,7 @@ static void check_queued(struct check *check, const struct thread *thread)
 	CHECK_THAT(check, thread, thread->on_runq == 1);
 	CHECK_THAT(check, thread, thread->home == cpu);
 	CHECK_THAT(check, thread, thread != cpu->running);
-	// Its affinity is not looked at: a mask that changes while the thread is on its way takes effect at its next move.
+	CHECK_THAT(check, thread, balance_allows(thread, cpu->hal.index));
 	CHECK_THAT(check, thread, thread->prio == MIN(thread->prio_base, thread->prio_lent));
 }
 
@@ -102,6 +102,8 @@ static void check_running(struct check *check)
 	CHECK_THAT(check, running, running->prio == rq->running_prio);
 	CHECK_THAT(check, running, (running == rq->cpu->idle) == (running->klass == CLASS_IDLE));
 	CHECK_THAT(check, running,
+		   running == rq->cpu->idle || running->expelled != 0 || balance_allows(running, rq->cpu->hal.index));
+	CHECK_THAT(check, running,
 		   rq->slice_end_ns != TB_FOREVER || running->klass != CLASS_FAIR || rq->fair.count == 0);
 }
 
@@ -145,10 +147,10 @@ err_t sched_check(void)
 	uint32_t bad = 0;
 	uint32_t count = 0;
 
+	spin_lock(&state->threads_lock);
 	for (uint32_t i = 0; i < kernel->cpu_count; i++)
 		if (atomic_load_u32_acquire(&kernel->cpus[i]->online) != 0)
 			bad += check_cpu(kernel->cpus[i]);
-	spin_lock(&state->threads_lock);
 	list_for_each (thread, &state->threads, all_link) {
 		count++;
 		if (atomic_load_ptr_acquire(&thread->home) != NULL)

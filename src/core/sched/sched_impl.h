@@ -36,6 +36,9 @@
 //
 // 7 Invariants (sched_check.c): one running thread per CPU, whose home it is; counts, sums and bitmap match the queues; the fair
 //   tree is in order; a queued thread is READY and at home; |lag| of a fair thread ≤ one request at joining.
+//   While the lock of the list of threads is free: every thread on it has a CPU that affinity and isolation leave it; who is
+//   queued may run there; who runs may, or is `expelled`, and its next switch takes it away. Masks and isolation change
+//   under that lock, together with what follows for queues; who is on no queue is looked at when it enters one.
 //
 // 8 Locks: threads (list of all) < timer queue < run queue. Never two run queues at once. All but the first are
 //   taken masked, and are biased to their CPU (biased.h).
@@ -69,6 +72,7 @@
 #define THREAD_CANARY 0x7e57ca9eu
 #define SLICE_MIN_NS 100000ull
 #define SLICE_MAX_NS 1000000000ull
+#define NO_CPU UINT32_MAX
 
 enum sched_order {
 	ORDER_RT,
@@ -295,10 +299,10 @@ void sched_inherit(struct thread *thread, int32_t prio);
 
 // balance.c
 bool balance_allows(const struct thread *thread, uint32_t cpu);
-bool balance_has_cpu(const struct cpu_mask *mask);
+bool balance_has_cpu(const struct cpu_mask *mask, uint32_t without);
 struct cpu *balance_place_locked(struct runq *home, const struct thread *thread, bool settled);
 void balance_rehome_locked(struct runq *home, struct thread *thread, struct cpu *target);
-void balance_send(struct thread *thread); // READY, on no queue, off CPU: to a CPU that it may use
+void balance_send(struct thread *thread); // READY, on no queue: to a CPU that it may use
 bool balance_steal(struct cpu *cpu);      // masked, no lock
 struct cpu *balance_find_helper(struct runq *rq, const struct thread *waiting);
 void balance_idle_set(const struct cpu *cpu, bool idle);

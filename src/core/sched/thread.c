@@ -59,12 +59,10 @@ err_t thread_params_check(const struct thread_params *params)
 	default:
 		return ERR(EINVAL);
 	}
-	if (params->affinity != NULL && !balance_has_cpu(params->affinity))
-		return ERR(EINVAL);
 	return 0;
 }
 
-// -EAGAIN: the persona's limit.
+// -EAGAIN: the persona's limit. -EINVAL: it has no CPU.
 err_t thread_list_add(struct thread *thread)
 {
 	struct sched_state *state = sched_state();
@@ -73,6 +71,8 @@ err_t thread_list_add(struct thread *thread)
 	spin_lock(&state->threads_lock);
 	if (state->thread_limit != 0 && state->thread_count >= state->thread_limit) {
 		err = ERR(EAGAIN);
+	} else if ((thread->flags & THREAD_FLAG_IDLE) == 0 && !balance_has_cpu(&thread->affinity, NO_CPU)) {
+		err = ERR(EINVAL);
 	} else {
 		state->thread_count++;
 		thread->id = state->next_id++;

@@ -76,6 +76,69 @@ TEST_CPUS(sched, pinned_threads_are_not_stolen, 3)
 	}
 }
 
+// What the wanderer may use since the last change returned: even versions stand still.
+struct ward {
+	uint32_t stop;    // atomic
+	uint32_t strays;  // atomic
+	uint32_t version; // atomic: odd while its mask changes
+	uint32_t allowed; // atomic: bit per CPU
+	struct thread *thread;
+};
+
+static void body_ward(void *arg)
+{
+	struct ward *ward = arg;
+	for (uint32_t i = 0; atomic_load_u32_acquire(&ward->stop) == 0; i++) {
+		uint32_t before = atomic_load_u32_seq_cst(&ward->version);
+		uint32_t allowed = atomic_load_u32_seq_cst(&ward->allowed);
+		uint32_t cpu = cpu_now();
+		uint32_t after = atomic_load_u32_seq_cst(&ward->version);
+		if (before == after && before % 2 == 0 && (allowed >> cpu & 1u) == 0)
+			(void)atomic_fetch_add_u32_relaxed(&ward->strays, 1);
+		if (i % 16 == 0)
+			sleep_ns(2000);
+		else if (i % 4 == 0)
+			thread_yield();
+		else
+			let_in();
+	}
+}
+
+static void ward_move(TEST_RUN, struct ward *ward, uint32_t cpu)
+{
+	struct cpu_mask mask = mask_of(cpu);
+	uint32_t version = atomic_load_u32_relaxed(&ward->version);
+	atomic_store_u32_seq_cst(&ward->version, version + 1);
+	CHECK_EQ(thread_set_affinity(ward->thread, &mask), 0);
+	atomic_store_u32_seq_cst(&ward->allowed, 1u << cpu);
+	atomic_store_u32_seq_cst(&ward->version, version + 2);
+}
+
+// Masks of threads that run, wait, sleep and are under way, changed by somebody else: in force when the change returns.
+TEST_CPUS(sched, masks_change_under_way, 3)
+{
+	struct ward wards[6] = {0};
+	for (uint32_t i = 0; i < 6; i++) {
+		wards[i].allowed = UINT32_MAX;
+		wards[i].thread = spawn(test_run_, CLASS_FAIR, 0, ANY_CPU, body_ward, &wards[i]);
+	}
+	for (uint32_t i = 0; i < loops(1500, 20); i++) {
+		ward_move(test_run_, &wards[i * 5 % 6], i * 7 % 3);
+		if (i % 4 == 0)
+			CHECK_EQ(sched_check(), 0);
+		if (i % 8 == 0)
+			CHECK_EQ(sched_isolate(2, i % 16 == 0), 0);
+		if (i % 32 == 0)
+			sleep_ns(2000);
+	}
+	CHECK_EQ(sched_isolate(2, false), 0);
+	for (uint32_t i = 0; i < 6; i++) {
+		atomic_store_u32_release(&wards[i].stop, 1);
+		join(test_run_, wards[i].thread);
+		CHECK_EQ(wards[i].strays, 0);
+	}
+}
+
 static bool all_apart(struct hog *hogs, uint32_t count)
 {
 	uint32_t seen = 0;

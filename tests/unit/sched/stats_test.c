@@ -154,8 +154,7 @@ static void body_member(void *arg)
 }
 
 // Everything a thread may do, at random, on all CPUs, with isolation coming and going and the invariants looked at all the time.
-// In the simulator only: on real CPUs about one run in ten still fails, which docs/PROOF.md names as open.
-TEST_WITH(sched, everything_at_once, 3, TEST_SIM_ONLY, NULL)
+TEST_CPUS(sched, everything_at_once, 3)
 {
 	struct crew crew = {.left = CREW, .rounds = loops(400, 25)};
 	struct member members[CREW];

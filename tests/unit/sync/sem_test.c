@@ -75,7 +75,8 @@ TEST(sync_sem, loses_no_token_to_deadlines)
 
 struct ticket {
 	struct semaphore sem;
-	uint32_t served; // atomic
+	uint32_t next;   // atomic: whose turn in `order`
+	uint32_t served; // atomic: how many of `order` are written
 	uint32_t order[4];
 };
 
@@ -85,7 +86,8 @@ static void customer_main(void *arg)
 	struct ticket *ticket = worker->shared;
 
 	sem_down(&ticket->sem);
-	ticket->order[atomic_fetch_add_u32_acq_rel(&ticket->served, 1)] = worker->index;
+	ticket->order[atomic_fetch_add_u32_relaxed(&ticket->next, 1)] = worker->index;
+	(void)atomic_fetch_add_u32_acq_rel(&ticket->served, 1);
 }
 
 TEST(sync_sem, first_come_first_served)

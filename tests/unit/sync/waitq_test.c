@@ -8,7 +8,8 @@
 struct line {
 	struct waitq queue;
 	struct test_run *run;
-	uint32_t woken;          // atomic: how many are back
+	uint32_t next;           // atomic: whose turn in `order`
+	uint32_t woken;          // atomic: how many are back and in `order`
 	uint32_t order[WAITERS]; // who came back n-th
 	bool exclusive[WAITERS];
 };
@@ -29,7 +30,8 @@ static void line_main(void *arg)
 	waitq_enter(&line->queue, &entry, line->exclusive[self->index]);
 	CHECK_EQ(waitq_sleep(&line->queue, &entry, TB_FOREVER), 0);
 	CHECK(waitq_leave(&line->queue, &entry));
-	line->order[atomic_fetch_add_u32_acq_rel(&line->woken, 1)] = self->index;
+	line->order[atomic_fetch_add_u32_relaxed(&line->next, 1)] = self->index;
+	(void)atomic_fetch_add_u32_acq_rel(&line->woken, 1);
 }
 
 // Lets all waiters fall asleep, one after the other.
