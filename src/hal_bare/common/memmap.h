@@ -9,6 +9,7 @@
 #include "tbos/types.h"
 
 #define MEMMAP_ENTRIES_MAX 256u
+#define MEMMAP_SLACK 2u // more that an operation may need for a moment
 #define MEMMAP_NODE_ANY UINT32_MAX
 // Ranges are cut here: the last 4 KiB of 2^64 are nobody's RAM, and so every end fits.
 #define MEMMAP_END_MAX 0xfffffffffffff000ull
@@ -29,7 +30,7 @@ struct memmap {
 	uint32_t count;
 	uint32_t truncated;     // how often storage ran out or a range was cut at MEMMAP_END_MAX
 	uint64_t dropped_bytes; // usable bytes given up for want of storage; saturates
-	struct memmap_entry entries[MEMMAP_ENTRIES_MAX];
+	struct memmap_entry entries[MEMMAP_ENTRIES_MAX + MEMMAP_SLACK];
 };
 
 struct memmap_run {
