@@ -2,9 +2,11 @@
 //
 // Fuzz target: the parts of base that read what others wrote. The first byte chooses: the formatter against the host's
 // snprintf(), numbers against its strtoull(), JSON strings by unescaping them again, decompression of anything at all and
-// the way back. The host half (fuzz_base_host.c) puts a zeroed struct kernel where this stack's instance would be.
+// the way back, options of the command line against a second reading of it. The host half (fuzz_base_host.c) puts a zeroed struct kernel where this stack's instance would be.
 #include "kern/compress.h"
 #include "kern/fmt.h"
+#include "kern/cpu.h"
+#include "kern/option.h"
 #include "kern/string.h"
 
 #include "kern/assert.h"
@@ -254,12 +256,55 @@ static void fuzz_round_trip(struct input *input, enum compress_method method)
 	VERIFY3(memcmp(unpacked, input->bytes, plain_bytes), ==, 0);
 }
 
+// The word "k=…" of `text`, terminated in place; NULL: there is none.
+static char *option_word(char *text)
+{
+	for (char *at = text; *at != '\0';) {
+		char *end = at;
+		while (*end != '\0' && *end != ' ')
+			end++;
+		bool last = *end == '\0';
+		*end = '\0';
+		if (at[0] == 'k' && at[1] == '=')
+			return at + 2;
+		at = last ? end : end + 1;
+	}
+	return NULL;
+}
+
+static void fuzz_option(struct input *input)
+{
+	char text[TEXT_SIZE];
+	uint64_t ours = 0, expected = 0;
+
+	input_text(input, text);
+	strlcpy(kernel_self()->cmdline, text, sizeof kernel_self()->cmdline);
+	err_t err = option_u64("k", &ours);
+	char *word = option_word(text);
+	if (word == NULL) {
+		VERIFY3(err, ==, -ENOENT);
+		return;
+	}
+	if (strlen(word) >= 32) { // no number of 64 bits is that long
+		VERIFY3(err, ==, -EINVAL);
+		return;
+	}
+	bool hex = word[0] == '0' && word[1] == 'x';
+	err_t number = str_to_u64(hex ? word + 2 : word, hex ? 16 : 10, &expected);
+	VERIFY3(err, ==, number == 0 ? 0 : -EINVAL);
+	VERIFY(err != 0 || ours == expected);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
 	struct input input = {bytes, size};
 	uint8_t choice = input_byte(&input);
 	enum compress_method method = (choice & 8) != 0 ? COMPRESS_ZSTD : COMPRESS_LZ4;
 
+	if (choice >= 0xf0) {
+		fuzz_option(&input);
+		return 0;
+	}
 	switch (choice % 5) {
 	case 0:
 		fuzz_format(&input);

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define RAM_BYTES (8u << 20)
 
@@ -17,6 +18,22 @@ struct fuzz_input {
 
 int64_t tb_fuzz_mem(void *arg); // the kernel half, struct fuzz_input *
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
+
+// The end of what the instance says; leaks that a model provokes would fill the terminal.
+static char console[4096];
+static size_t console_size;
+
+static void console_keep(void *ctx, const char *bytes, size_t size)
+{
+	(void)ctx;
+	if (size >= sizeof console - console_size)
+		console_size = 0;
+	if (size >= sizeof console)
+		return;
+	memcpy(console + console_size, bytes, size);
+	console_size += size;
+	console[console_size] = '\0';
+}
 
 static tb_instance *instance_get(void)
 {
@@ -31,6 +48,7 @@ static tb_instance *instance_get(void)
 	config.mem_bytes = RAM_BYTES;
 	config.flags = TB_CONFIG_QUIET;
 	config.seed = 1;
+	config.write_fn = console_keep;
 	if (tb_create(&config, &instance) != 0 || tb_boot(instance) != 0) {
 		fprintf(stderr, "fuzz_mem: %s\n", tb_error(instance));
 		exit(2);
@@ -44,7 +62,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	int64_t result = -1;
 
 	if (tb_call(instance_get(), tb_fuzz_mem, &input, &result) != 0 || result != 0) {
-		fprintf(stderr, "fuzz_mem: result %lld, %s\n", (long long)result, tb_error(instance_get()));
+		fprintf(stderr, "fuzz_mem: result %lld, %s\n%s\n", (long long)result, tb_error(instance_get()),
+			console);
 		abort();
 	}
 	return 0;

@@ -16,7 +16,7 @@ FLAVOURS = {
     'asan': DEBUG + ['-Db_sanitize=address,undefined'],
     'tsan': DEBUG + ['-Db_sanitize=thread'],
     'cover': DEBUG + ['-Db_coverage=true'],
-    'fuzz': DEBUG + ['-Db_sanitize=address,undefined', '-Dfuzz=true'],
+    'fuzz': DEBUG + ['-Doptimization=2', '-Db_sanitize=address,undefined', '-Dfuzz=true'],
     'null': [],
 }
 COMPILERS = {'gcc': 'gcc', 'clang': 'clang-14'}

@@ -20,10 +20,12 @@ def fuzz_one(build, name, seconds):
     """Runs one target; returns whether it found nothing. Inputs found live on in build/corpus."""
     corpus = os.path.join(builds.BUILD, 'corpus', name)
     seeds = os.path.join(ROOT, 'tests/fuzz/seeds', name)
+    words = os.path.join(ROOT, 'tests/fuzz/dictionaries', name + '.dict')
     found = os.path.join(builds.BUILD, 'corpus', name + '-found-')
     os.makedirs(corpus, exist_ok=True)
     command = [os.path.join(build.folder, 'tests', name), f'-max_total_time={seconds}', '-timeout=10', '-rss_limit_mb=4096',
-               '-print_final_stats=1', '-artifact_prefix=' + found, corpus] + ([seeds] if os.path.isdir(seeds) else [])
+               '-print_final_stats=1', '-artifact_prefix=' + found, *(['-dict=' + words] if os.path.exists(words) else []), corpus,
+               *([seeds] if os.path.isdir(seeds) else [])]
     bar = Progress(f'fuzz {name}')
     start = time.monotonic()
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,

@@ -8,7 +8,7 @@
 
 #define VALUE_SIZE 32u
 
-// Copies the value of `key`; false when the key is not there. A value that is too long is cut, and then is no number.
+// Copies the value of `key`; false when the key is not there. A value that is too long for any number becomes empty, which is none.
 static bool option_text(const char *key, char value[VALUE_SIZE])
 {
 	const char *at = hal_kernel()->cmdline;
@@ -23,7 +23,7 @@ static bool option_text(const char *key, char value[VALUE_SIZE])
 		if (size > key_size && at[key_size] == '=' && strncmp(at, key, key_size) == 0) {
 			size_t value_size = size - key_size - 1;
 			if (value_size >= VALUE_SIZE)
-				value_size = VALUE_SIZE - 1;
+				value_size = 0;
 			memcpy(value, at + key_size + 1, value_size);
 			value[value_size] = '\0';
 			return true;
