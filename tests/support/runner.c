@@ -32,6 +32,7 @@ struct options {
 	uint64_t mem_bytes;
 	uint64_t first_seed;
 	uint64_t seeds;
+	uint64_t sequential; // most seeds for a body with nothing to interleave
 	uint32_t timeout_s;
 	const char *policy;
 	const char *filter;
@@ -40,8 +41,13 @@ struct options {
 	bool verbose;
 };
 
-static struct options options = {
-	.cpus = 4, .mem_bytes = 64u << 20, .first_seed = 1, .seeds = 1, .timeout_s = 60, .policy = "random"};
+static struct options options = {.cpus = 4,
+				 .mem_bytes = 64u << 20,
+				 .first_seed = 1,
+				 .seeds = 1,
+				 .sequential = UINT64_MAX,
+				 .timeout_s = 60,
+				 .policy = "random"};
 
 // Shared with the child: what it found.
 struct outcome {
@@ -51,10 +57,17 @@ struct outcome {
 	uint64_t seed;
 	uint64_t checks;
 	uint64_t decisions;
+	uint64_t seeds;
+	bool concurrent;
 	bool failed;
 };
 
 static struct outcome *outcome;
+
+// Over all bodies.
+static struct {
+	uint64_t bodies, concurrent, seeds, decisions;
+} totals;
 
 static void console_keep(void *ctx, const char *bytes, size_t size)
 {
@@ -137,6 +150,7 @@ static void run_once(uint32_t index, const struct tb_test_info *info, uint64_t s
 	else
 		judge(info, &call, tb_call(instance, tb_test_body, &call, NULL), tb_error(instance));
 	outcome->checks += call.checks;
+	outcome->concurrent |= call.concurrent != 0;
 	if (options.engine == TB_ENGINE_SIM && tb_sim_stats(instance, &stats) == 0)
 		outcome->decisions += stats.decisions;
 	err = tb_destroy(instance);
@@ -150,8 +164,12 @@ static void run_child(uint32_t index, const struct tb_test_info *info)
 	static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGSYS};
 	for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
 		signal(signals[i], SIG_DFL);
-	for (uint64_t i = 0; i < seeds && !outcome->failed; i++)
+	for (uint64_t i = 0; i < seeds && !outcome->failed; i++) {
 		run_once(index, info, options.first_seed + i);
+		outcome->seeds++;
+		if (!outcome->concurrent && outcome->seeds >= options.sequential)
+			break;
+	}
 	fflush(NULL);
 	_exit(outcome->failed ? 1 : 0);
 }
@@ -191,6 +209,10 @@ static void execute_test(void **state)
 		outcome_fail("killed by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
 	else if (WEXITSTATUS(status) != 0 && !outcome->failed)
 		outcome_fail("exit status %d", WEXITSTATUS(status));
+	totals.bodies++;
+	totals.concurrent += outcome->concurrent;
+	totals.seeds += outcome->seeds;
+	totals.decisions += outcome->decisions;
 	if (!outcome->failed)
 		return;
 	print_error("# %s.%s: %s\n# console:\n%s\n# again: %s --engine %s --cpus %u --seed %llu --policy %s %s.%s\n",
@@ -239,7 +261,12 @@ static int run_all(void)
 		return 2;
 	}
 	cmocka_set_message_output(CM_OUTPUT_TAP);
-	return _cmocka_run_group_tests("tbos", tests, count, NULL, NULL) != 0;
+	int failed = _cmocka_run_group_tests("tbos", tests, count, NULL, NULL);
+	if (options.engine == TB_ENGINE_SIM)
+		printf("# %llu bodies, %llu of them with threads or timers; %llu instances, %llu decisions\n",
+		       (unsigned long long)totals.bodies, (unsigned long long)totals.concurrent,
+		       (unsigned long long)totals.seeds, (unsigned long long)totals.decisions);
+	return failed != 0;
 }
 
 static const char usage[] = "usage: %s [options] [SUITE[.NAME]]\n"
@@ -247,6 +274,7 @@ static const char usage[] = "usage: %s [options] [SUITE[.NAME]]\n"
 			    "  --cpus N               CPUs of each instance, at least what the body wants (4)\n"
 			    "  --mem MIB              memory of each instance (64)\n"
 			    "  --seed N --seeds COUNT sim: first seed (1) and how many (1)\n"
+			    "  --sequential COUNT     most seeds for a body that starts no thread and arms no timer\n"
 			    "  --policy P             sim: rr, random, pct:D (random)\n"
 			    "  --timeout S            limit for each body (60)\n"
 			    "  --slow                 slow bodies too\n"
@@ -255,10 +283,13 @@ static const char usage[] = "usage: %s [options] [SUITE[.NAME]]\n"
 
 static bool parse(int argc, char **argv)
 {
-	static const struct option longs[] = {
-		{"engine", 1, NULL, 'e'}, {"cpus", 1, NULL, 'c'},    {"mem", 1, NULL, 'm'},     {"seed", 1, NULL, 's'},
-		{"seeds", 1, NULL, 'n'},  {"policy", 1, NULL, 'p'},  {"timeout", 1, NULL, 't'}, {"slow", 0, NULL, 'S'},
-		{"list", 0, NULL, 'l'},   {"verbose", 0, NULL, 'v'}, {"help", 0, NULL, 'h'},    {NULL, 0, NULL, 0}};
+	static const struct option longs[] = {{"engine", 1, NULL, 'e'},  {"cpus", 1, NULL, 'c'},
+					      {"mem", 1, NULL, 'm'},     {"seed", 1, NULL, 's'},
+					      {"seeds", 1, NULL, 'n'},   {"policy", 1, NULL, 'p'},
+					      {"timeout", 1, NULL, 't'}, {"slow", 0, NULL, 'S'},
+					      {"list", 0, NULL, 'l'},    {"sequential", 1, NULL, 'q'},
+					      {"verbose", 0, NULL, 'v'}, {"help", 0, NULL, 'h'},
+					      {NULL, 0, NULL, 0}};
 	int c;
 	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
 		switch (c) {
@@ -278,6 +309,9 @@ static bool parse(int argc, char **argv)
 			break;
 		case 'n':
 			options.seeds = strtoull(optarg, NULL, 10);
+			break;
+		case 'q':
+			options.sequential = strtoull(optarg, NULL, 10);
 			break;
 		case 'p':
 			options.policy = optarg;

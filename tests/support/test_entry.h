@@ -24,6 +24,7 @@ struct tb_test_call {
 	uint32_t index;
 	uint32_t checks;
 	uint32_t failures;
+	uint32_t concurrent; // threads it started and timers it armed, with sleeps; 0: there was nothing to interleave
 	char message[256];
 };
 

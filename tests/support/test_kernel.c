@@ -6,6 +6,7 @@
 
 #include "kern/atomic.h"
 #include "kern/component.h"
+#include "kern/counter.h"
 #include "kern/fmt.h"
 #include "kern/test.h"
 
@@ -64,12 +65,19 @@ void tb_test_describe(uint32_t index, struct tb_test_info *info)
 	info->flags = test->flags;
 }
 
+static uint32_t concurrency(void)
+{
+	return (uint32_t)(counter_read(COUNTER_THREADS_STARTED) + counter_read(COUNTER_TIMER_ARMED));
+}
+
 int64_t tb_test_body(void *arg)
 {
 	struct tb_test_call *call = arg;
 	struct test_run run = {0};
+	uint32_t before = concurrency();
 
 	test_execute(test_at(call->index), &run);
+	call->concurrent = concurrency() - before;
 	call->checks = run.checks;
 	call->failures = run.failures;
 	for (uint32_t i = 0; i < sizeof call->message && i < sizeof run.message; i++)

@@ -194,7 +194,7 @@ TEST(sched, fair_shares_follow_nice)
 	static const uint64_t weights[] = {4096, 2097, 8000, 1342};
 	struct hog hogs[4];
 	uint64_t ran_ns = 0, weight = 4096 + 2097 + 8000 + 1342;
-	hogs_run(test_run_, hogs, nices, 4, simulated() ? 400 * SLICE_NS : 2000 * SLICE_NS);
+	hogs_run(test_run_, hogs, nices, 4, simulated() ? 200 * SLICE_NS : 2000 * SLICE_NS);
 	for (uint32_t i = 0; i < 4; i++)
 		ran_ns += hogs[i].ran_ns;
 	CHECK(hogs[2].ran_ns > hogs[3].ran_ns);

@@ -28,6 +28,7 @@ TEST(sched, times_add_up)
 	struct living living = {0};
 	struct hog hog = {0};
 	uint64_t begin_ns = clock_now_ns();
+	CHECK_EQ(sched_set_slice_ns(200000), 0);
 	struct thread *thread = spawn(test_run_, CLASS_FAIR, 0, 0, body_live, &living);
 	hog.thread = spawn(test_run_, CLASS_FAIR, 0, 0, hog_body, &hog);
 	wait_until(&living.alive, 1);

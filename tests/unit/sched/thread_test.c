@@ -288,6 +288,7 @@ TEST(sched, stack_use_is_seen)
 	struct thread *threads[2];
 	uint64_t used[2];
 	struct hog hog = {0};
+	CHECK_EQ(sched_set_slice_ns(100000), 0);
 	// Somebody to yield to, so that the depth is seen at a switch.
 	hog.thread = spawn(test_run_, CLASS_FAIR, 0, 0, hog_body, &hog);
 	for (uint32_t i = 0; i < 2; i++) {
