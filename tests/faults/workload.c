@@ -4,12 +4,16 @@
 // refusal as an error to be handled, never as a reason to leave something behind.
 #include "faults_entry.h"
 
+#include "kern/atomic.h"
+#include "kern/component.h"
 #include "kern/mem.h"
 #include "kern/monitor.h"
 #include "kern/rcu.h"
 #include "kern/sched.h"
+#include "kern/string.h"
 
 #define OBJECTS 40u
+#define CROWD_MAX 600u
 
 static void worker(void *arg)
 {
@@ -105,15 +109,152 @@ static err_t work_frames(void)
 	return err;
 }
 
+static err_t construct(void *object)
+{
+	*(void **)object = kmalloc(64, 0);
+	return *(void **)object != NULL ? 0 : -ENOMEM;
+}
+
+static void destruct(void *object)
+{
+	kfree(*(void **)object);
+}
+
+// A constructor that allocates, and may fail, in a cache whose slabs an account pays for.
+static err_t work_constructed(void)
+{
+	struct slab_params params = {
+		.name = "faults-made", .size_bytes = 1000, .construct = construct, .destruct = destruct};
+	struct slab_cache *cache;
+	void *objects[9];
+	uint32_t count = 0;
+	err_t err = account_create(NULL, "faults", 40, &params.account);
+	if (err != 0)
+		return err;
+	err = slab_cache_create(&params, &cache);
+	if (err == 0) {
+		while (count < array_count(objects) && (objects[count] = slab_alloc(cache, 0)) != NULL)
+			count++;
+		err = count == array_count(objects) ? 0 : -ENOMEM;
+		while (count > 0)
+			slab_free(cache, objects[--count]);
+		err_t destroyed = slab_cache_destroy(cache);
+		VERIFY(destroyed == 0);
+	}
+	account_release(params.account);
+	return err;
+}
+
+static err_t work_groups(void)
+{
+	void *group, *frame, *range;
+	err_t err = frame_group_keep(4, &group);
+	if (err == 0) {
+		frame = frame_group_take(group, 3, MEM_ZERO, NULL);
+		if (frame != NULL)
+			frame_free(frame, 0);
+		else
+			err = -ENOMEM;
+		frame_group_release(group);
+	}
+	range = range_alloc_aligned(3 * FRAME_SIZE, 8 * FRAME_SIZE, MEM_ZERO, NULL);
+	void *node = frame_alloc_node(kernel_self()->persona->node_count - 1, 2, 0, NULL);
+	void *aligned = kmalloc_aligned(100, 64, 0);
+	void *array = kmalloc_array(10, 300, MEM_ZERO);
+	if (range == NULL || node == NULL || aligned == NULL || array == NULL)
+		err = -ENOMEM;
+	if (range != NULL)
+		range_free(range);
+	if (node != NULL)
+		frame_free(node, 2);
+	kfree(aligned);
+	kfree(array);
+	return err;
+}
+
+struct late {
+	struct rcu_head head;
+	struct semaphore *done;
+};
+
+static void late_free(struct rcu_head *head)
+{
+	struct late *late = (struct late *)head;
+	sem_up(late->done);
+	kfree(late);
+}
+
+static err_t work_rcu(void)
+{
+	struct semaphore done;
+	uint32_t count = 0;
+	sem_init(&done, 0, "faults: late");
+	for (; count < 3; count++) {
+		struct late *late = kmalloc(sizeof *late, 0);
+		if (late == NULL)
+			break;
+		late->done = &done;
+		rcu_call(&late->head, late_free);
+	}
+	for (uint32_t i = 0; i < count; i++)
+		sem_down(&done);
+	rcu_synchronize();
+	return count == 3 ? 0 : -ENOMEM;
+}
+
+static void crowd_main(void *arg)
+{
+	sem_down(arg);
+}
+
+// Threads of an account until it cannot pay for another one's stack: that is an answer, and all of them end.
+static err_t work_crowd(void)
+{
+	static const struct thread_params plain = {.name = "crowd", .klass = CLASS_FAIR};
+	struct thread_params params = plain;
+	struct semaphore go;
+	struct thread **threads = kmalloc_array(CROWD_MAX, sizeof(struct thread *), 0);
+	uint32_t count = 0;
+	err_t err = threads != NULL
+			    ? account_create(NULL, "crowd", 12 * (CONFIG_KSTACK_SIZE / FRAME_SIZE), &params.account)
+			    : -ENOMEM;
+	if (err != 0) {
+		kfree(threads);
+		return err;
+	}
+	sem_init(&go, 0, "faults: crowd");
+	while (count < CROWD_MAX && (err = thread_start(&params, crowd_main, &go, &threads[count])) == 0)
+		count++;
+	for (uint32_t i = 0; i < count; i++)
+		sem_up(&go);
+	for (uint32_t i = 0; i < count; i++) {
+		err_t joined = thread_join(threads[i], NULL);
+		VERIFY(joined == 0);
+	}
+	account_release(params.account);
+	kfree(threads);
+	return count >= 10 && count <= 12 && err == -ENOMEM ? 0 : -ENOMEM;
+}
+
 int64_t tb_faults_workload(void *arg)
 {
-	static const char commands[] =
-		"ps; top -d 1; mem; slab; locks; timers; trace; dmesg; cpus -j; counters; stress --workers 2";
-	err_t results[] = {work_threads(), work_cache(), work_sizes(), work_frames()};
-	struct tb_faults_result *result = arg;
-	for (uint32_t i = 0; i < array_count(results); i++)
-		result->errors += results[i] != 0;
-	result->status = monitor_run_line(commands, sizeof commands - 1);
+	err_t (*const parts[])(void) = {work_threads,     work_cache,  work_sizes, work_frames,
+					work_constructed, work_groups, work_rcu,   work_crowd};
+	struct tb_faults_call *call = arg;
+	for (uint32_t i = 0; call->parts && i < array_count(parts); i++)
+		call->errors += parts[i]() != 0;
+	if (call->commands != NULL)
+		call->status = monitor_run_line(call->commands, strlen(call->commands));
 	rcu_synchronize();
+	return 0;
+}
+
+int64_t tb_faults_meet(void *arg)
+{
+	void *memory = kmalloc(5000, 0);
+	sleep_ns(300000);
+	if (memory == NULL)
+		atomic_fetch_add_u32_relaxed((uint32_t *)arg, 1);
+	kfree(memory);
 	return 0;
 }

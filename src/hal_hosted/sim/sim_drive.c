@@ -5,6 +5,7 @@
 #include "sim_engine.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 // Callers of a world that can do nothing more are told so; it stays as it is, and another call may still stir it.
 static void stuck(struct tb_sim *sim)
@@ -112,8 +113,10 @@ static void caller_remove_locked(struct tb_sim *sim, struct sim_caller *caller)
 tb_err sim_run(struct tb_sim *sim, struct sim_caller *caller)
 {
 	struct host_thread *self = host_thread_self();
-	if (self == NULL)
+	if (self == NULL) {
+		snprintf(caller->reason, sizeof(caller->reason), "no host memory for this thread");
 		return -ENOMEM;
+	}
 	caller->host = (uint32_t)self->tid;
 	pthread_mutex_lock(&sim->lock);
 	caller_append_locked(sim, caller);

@@ -60,7 +60,8 @@ tb_err sim_record_create(struct tb_sim *sim, const char *path)
 	if (recorder == NULL)
 		return host_fail(NULL, -ENOMEM, "no host memory");
 	recorder->path = strdup(path);
-	recorder->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	if (recorder->path != NULL)
+		recorder->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
 	if (recorder->path == NULL || recorder->fd < 0) {
 		tb_err err = recorder->path == NULL ? -ENOMEM : -errno;
 		free(recorder->path);
