@@ -173,11 +173,17 @@ static void terminal_wait(struct tb_sim *sim, const struct sim_console *console,
 	sim_due_jump(sim, passed_ns < next_ns - sim->now_ns ? sim->now_ns + passed_ns : next_ns);
 }
 
+// A pipe may block for long, so whoever has work on its way to it does that first.
 void sim_console_idle(struct tb_sim *sim)
 {
+	uint64_t next_ns = sim_due_next(sim);
+	if (sim_due_soon(sim)) {
+		sim_due_jump(sim, next_ns);
+		return;
+	}
 	if (files_look(sim) || terminals_look(sim))
 		return;
-	uint64_t next_ns = sim_due_next(sim);
+	next_ns = sim_due_next(sim);
 	const struct sim_console *console = terminal_any(sim);
 	if (console != NULL)
 		terminal_wait(sim, console, next_ns);

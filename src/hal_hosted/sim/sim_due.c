@@ -52,6 +52,18 @@ uint64_t sim_due_next(const struct tb_sim *sim)
 	return next_ns;
 }
 
+bool sim_due_soon(const struct tb_sim *sim)
+{
+	for (const struct sim_instance *instance = sim->instances; instance != NULL; instance = instance->next) {
+		for (uint32_t i = 0; i < instance->cpu_count; ++i)
+			for (uint32_t due = 0; due < SIM_DUE_COUNT; ++due)
+				if (due != SIM_DUE_TIMER && instance->cpus[i].state != SIM_CPU_OFF &&
+				    instance->cpus[i].due_ns[due] != TB_FOREVER)
+					return true;
+	}
+	return false;
+}
+
 void sim_due_run(struct tb_sim *sim)
 {
 	if (sim->now_ns >= sim->limit_ns) {

@@ -21,7 +21,8 @@
 //
 // 5 Inputs   Host calls, new instances and console bytes enter only while attention is served, at a known decision and time; they
 //   are recorded there and replayed there. With one host thread and input from a file they are the same in every run without
-//   a log. Input from a file is taken line by line, when all CPUs are idle and a host thread is in tb_wait(); a terminal's when it comes.
+//   a log. Input from a file or pipe is taken line by line, when all CPUs are idle, nothing but timers is under way to them
+//   and a host thread is in tb_wait(); a terminal's when it comes.
 //
 // 6 Hash and log   sim_hash.h says what the trace hash covers, sim_log.h what the log holds. A replay takes the decisions from the
 //   log, draws costs and latencies as the recording did, and compares each decision's kind and part of the rolling mix: the
@@ -255,6 +256,8 @@ void sim_due_jump(struct tb_sim *sim, uint64_t time_ns);
 void sim_due_advance(struct tb_sim *sim);
 // When the next event comes, TB_FOREVER for never; the time limit is none.
 uint64_t sim_due_next(const struct tb_sim *sim);
+// Whether anything but timers is under way to a CPU.
+bool sim_due_soon(const struct tb_sim *sim);
 
 // ---- sim_drive.c, sim_enter.c: H --------------------------------------------------------------------------------------
 
