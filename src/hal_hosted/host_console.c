@@ -62,7 +62,8 @@ size_t host_console_take(struct tb_instance *instance, char *bytes, size_t size_
 uint32_t host_console_columns(struct tb_instance *instance)
 {
 	struct winsize size;
-	if (instance->config.write_fn != NULL || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0)
+	bool terminal = instance->config.write_fn == NULL || (instance->config.flags & TB_CONFIG_INTERACTIVE) != 0;
+	if (!terminal || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0)
 		return COLUMNS_DEFAULT;
 	return size.ws_col;
 }

@@ -39,6 +39,21 @@ static void run_write(void *ctx, const char *bytes, size_t size_bytes)
 	}
 }
 
+// What the monitor reads. A terminal is taken before there is an instance, so that our crash handlers are those that the
+// library's chain to; one that refuses is read as a file is.
+static int run_input(uint32_t *flags)
+{
+	if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO) || !terminal_raw(STDIN_FILENO))
+		return STDIN_FILENO;
+	int fd = terminal_pump(STDIN_FILENO);
+	if (fd < 0) {
+		terminal_restore();
+		return STDIN_FILENO;
+	}
+	*flags |= TB_CONFIG_INTERACTIVE;
+	return fd;
+}
+
 static void run_config(struct tb_config *config, const struct sim_options *options, uint32_t poison,
 		       struct run_console *console, struct trace_file *trace)
 {
@@ -57,10 +72,8 @@ static void run_config(struct tb_config *config, const struct sim_options *optio
 	config->time_limit_ns = options->time_limit_ns;
 	config->write_fn = run_write;
 	config->write_ctx = console;
-	config->input_fd = monitor ? STDIN_FILENO : -1;
-	config->flags = (monitor ? TB_CONFIG_MONITOR : 0) | (options->quiet || !monitor ? TB_CONFIG_QUIET : 0);
-	if (monitor && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO))
-		config->flags |= TB_CONFIG_INTERACTIVE;
+	config->input_fd = monitor ? run_input(&config->flags) : -1;
+	config->flags |= (monitor ? TB_CONFIG_MONITOR : 0) | (options->quiet || !monitor ? TB_CONFIG_QUIET : 0);
 	if (trace != NULL) {
 		config->flags |= TB_CONFIG_TRACE;
 		config->trace_fn = trace_file_event;
@@ -79,6 +92,7 @@ static void run_body(tb_instance *instance, const struct sim_options *options, s
 	else if (result->err == 0)
 		result->err = tb_wait(instance, &result->status);
 	result->run_ns = now_ns() - booted;
+	result->panicked = result->err == -EIO;
 	if (result->err != 0)
 		snprintf(result->error, sizeof result->error, "%s", tb_error(instance));
 }
@@ -97,6 +111,7 @@ static void run_settle(tb_instance *instance, const struct sim_options *options,
 	}
 	if (err != 0 && result->err == 0) {
 		result->err = err;
+		result->panicked = err == -EIO;
 		snprintf(result->error, sizeof result->error, "shutdown: %s", tb_error(instance));
 	}
 	result->have_stats = options->engine == TB_ENGINE_SIM && tb_sim_stats(instance, &result->stats) == 0;
@@ -108,9 +123,17 @@ static void run_instance(tb_instance *instance, const struct sim_options *option
 	uint64_t start = now_ns();
 	run_settle(instance, options, result);
 	tb_err err = tb_destroy(instance);
-	if (err != 0 && result->err == 0)
+	if (err != 0 && result->err == 0) {
 		result->err = err;
+		snprintf(result->error, sizeof result->error, "%s", tb_error(NULL));
+	}
 	result->end_ns = now_ns() - start;
+}
+
+static void run_trace_failed(const struct sim_options *options, struct sim_result *result)
+{
+	result->err = -errno;
+	snprintf(result->error, sizeof result->error, "--trace %s: %s", options->trace_path, strerror(errno));
 }
 
 void run_once(const struct sim_options *options, uint32_t poison, bool silent, struct sim_result *result)
@@ -122,13 +145,10 @@ void run_once(const struct sim_options *options, uint32_t poison, bool silent, s
 
 	memset(result, 0, sizeof *result);
 	if (options->trace_path != NULL && (trace = trace_file_open(options->trace_path)) == NULL) {
-		result->err = -EIO;
+		run_trace_failed(options, result);
 		return;
 	}
 	run_config(&config, options, poison, &console, trace);
-	// Before the instance, so that our crash handlers are those that the library's chain to.
-	if (config.flags & TB_CONFIG_INTERACTIVE)
-		terminal_raw(STDIN_FILENO);
 	result->err = tb_create(&config, &instance);
 	if (result->err != 0) {
 		snprintf(result->error, sizeof result->error, "%s", tb_error(NULL));
@@ -138,7 +158,7 @@ void run_once(const struct sim_options *options, uint32_t poison, bool silent, s
 	terminal_restore();
 	result->console_bytes = console.bytes;
 	if (trace != NULL && !trace_file_close(trace) && result->err == 0)
-		result->err = -EIO;
+		run_trace_failed(options, result);
 }
 
 int run_exit_status(const struct sim_result *result)
@@ -148,9 +168,7 @@ int run_exit_status(const struct sim_result *result)
 		return result->status & 0xff;
 	case -ETIME:
 		return EXIT_TIME;
-	case -EIO:
-		return EXIT_PANIC;
 	default:
-		return EXIT_ERROR;
+		return result->panicked ? EXIT_PANIC : EXIT_ERROR;
 	}
 }

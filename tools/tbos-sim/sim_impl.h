@@ -45,6 +45,7 @@ struct sim_result {
 	tb_err err;
 	int32_t status; // exit status of the last command
 	char error[256];
+	bool panicked;
 	uint64_t boot_ns, run_ns, end_ns; // host time of the three parts
 	uint64_t console_bytes;
 	bool have_stats;
@@ -65,7 +66,7 @@ int verify_run(const struct sim_options *options);
 void report_json(FILE *out, const struct sim_options *options, const struct sim_result *result);
 void report_hash(const struct sim_result *result); // `trace-hash: <hex>`, last line on stderr
 
-// Errors are printed and end in NULL / false.
+// NULL / false with errno.
 struct trace_file *trace_file_open(const char *path);
 void trace_file_event(void *file, const struct tb_trace_record *record); // tb_config.trace_fn
 bool trace_file_close(struct trace_file *file);

@@ -7,11 +7,9 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
 
 struct trace_file {
 	FILE *out;
-	const char *path;
 	uint64_t events;
 	pthread_mutex_t lock;
 };
@@ -22,11 +20,9 @@ struct trace_file *trace_file_open(const char *path)
 	if (file != NULL)
 		file->out = fopen(path, "w");
 	if (file == NULL || file->out == NULL) {
-		fprintf(stderr, "tbos-sim: --trace %s: %s\n", path, strerror(errno));
 		free(file);
 		return NULL;
 	}
-	file->path = path;
 	pthread_mutex_init(&file->lock, NULL);
 	fputs("{\"displayTimeUnit\": \"ns\", \"traceEvents\": [\n", file->out);
 	return file;
@@ -50,11 +46,14 @@ void trace_file_event(void *ctx, const struct tb_trace_record *record)
 bool trace_file_close(struct trace_file *file)
 {
 	fputs("\n]}\n", file->out);
-	bool ok = !ferror(file->out);
-	ok = fclose(file->out) == 0 && ok;
-	if (!ok)
-		fprintf(stderr, "tbos-sim: --trace %s: %s\n", file->path, strerror(errno));
+	// What an earlier write failed by is no longer known.
+	int error = ferror(file->out) ? EIO : 0;
+	if (fflush(file->out) != 0)
+		error = errno;
+	if (fclose(file->out) != 0 && error == 0)
+		error = errno;
 	pthread_mutex_destroy(&file->lock);
 	free(file);
-	return ok;
+	errno = error;
+	return error == 0;
 }

@@ -297,7 +297,9 @@ static void escape_meta(struct line_edit *edit, uint8_t byte)
 
 static void escape_key(struct line_edit *edit, uint8_t byte)
 {
-	if (edit->escape == ESCAPE_BEGUN) {
+	if (byte == KEY_ESCAPE) {
+		edit->escape = ESCAPE_BEGUN;
+	} else if (edit->escape == ESCAPE_BEGUN) {
 		edit->escape_number = 0;
 		edit->escape = byte == '[' ? ESCAPE_CSI : byte == 'O' ? ESCAPE_SS3 : ESCAPE_NONE;
 		if (edit->escape == ESCAPE_NONE)

@@ -67,6 +67,7 @@ static err_t read_edited(struct monitor_state *monitor)
 		err_t err = console_read_byte(&byte, TB_FOREVER);
 		if (err != 0)
 			return err;
+		monitor->edit.columns = hal_console_columns();
 		enum line_result result = line_edit_feed(&monitor->edit, byte);
 		if (result == LINE_DONE)
 			return 0;

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define CALLER_TIMEOUT_S 5
+#define LOG_SIZE_MAX (4ll << 30)
 
 struct sim_replay {
 	uint8_t *bytes;
@@ -253,29 +254,50 @@ bool sim_replay_module(struct tb_sim *sim, const struct sim_log_module *module)
 
 // ---- opening and closing ----------------------------------------------------------------------------------------------
 
-static tb_err file_read(const char *path, uint8_t **out, size_t *size_bytes)
+// Reads on until `size` bytes are there; returns how many are.
+static size_t bytes_read(int fd, uint8_t *bytes, size_t done, size_t size)
 {
-	struct stat status;
-	tb_err err = 0;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &status) != 0) {
-		err = -errno;
-		if (fd >= 0)
-			close(fd);
-		return err;
-	}
-	size_t size = (size_t)status.st_size, done = 0;
-	uint8_t *bytes = malloc(size + 1);
-	while (bytes != NULL && done < size) {
+	while (done < size) {
 		ssize_t got = read(fd, bytes + done, size - done);
+		if (got < 0 && errno == EINTR)
+			continue;
 		if (got <= 0)
 			break;
 		done += (size_t)got;
 	}
-	close(fd);
+	return done;
+}
+
+// A file that does not begin as a log is not read any further, however large it is.
+static tb_err fd_read(int fd, uint8_t **out, size_t *size_bytes)
+{
+	struct stat status;
+	if (fstat(fd, &status) != 0)
+		return -errno;
+	if (!S_ISREG(status.st_mode))
+		return S_ISDIR(status.st_mode) ? -EISDIR : -EINVAL;
+	if (status.st_size > LOG_SIZE_MAX)
+		return -EFBIG;
+	size_t size = (size_t)status.st_size;
+	uint8_t *bytes = malloc(size + 1);
+	if (bytes == NULL)
+		return -ENOMEM;
+	size_t head = size < SIM_LOG_HEADER_SIZE ? size : SIM_LOG_HEADER_SIZE;
+	*size_bytes = bytes_read(fd, bytes, 0, head);
+	if (*size_bytes == SIM_LOG_HEADER_SIZE && memcmp(bytes, SIM_LOG_MAGIC, 8) == 0)
+		*size_bytes = bytes_read(fd, bytes, *size_bytes, size);
 	*out = bytes;
-	*size_bytes = done;
-	return bytes != NULL ? 0 : -ENOMEM;
+	return 0;
+}
+
+static tb_err file_read(const char *path, uint8_t **out, size_t *size_bytes)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return -errno;
+	tb_err err = fd_read(fd, out, size_bytes);
+	close(fd);
+	return err;
 }
 
 tb_err sim_log_load(const char *path, uint8_t **bytes, size_t *size_bytes, struct sim_log_summary *summary)
