@@ -32,6 +32,7 @@
 	X(COUNTER_FRAME_ALLOCS, "frame.allocs", "frame allocations served by the buddy")                               \
 	X(COUNTER_FRAME_FREES, "frame.frees", "frame blocks given back to the buddy")                                  \
 	X(COUNTER_FRAME_FAILURES, "frame.failures", "frame allocations refused")                                       \
+	X(COUNTER_FRAME_TRIMMED, "frame.trimmed", "free frames given back to the host")                                \
 	X(COUNTER_SLAB_REFILLS, "slab.refills", "magazines filled from the depot or a slab")                           \
 	X(COUNTER_SLAB_FLUSHES, "slab.flushes", "magazines emptied into the depot or a slab")                          \
 	X(COUNTER_SLAB_GROWS, "slab.grows", "slabs created")                                                           \

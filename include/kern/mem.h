@@ -78,6 +78,11 @@ void *frame_alloc_reserved(struct frame_reservation *reservation,
 			   uint32_t mem_flags); // one frame; NULL only when used up
 void frame_unreserve(struct frame_reservation *reservation);
 
+// Gives the host every free block of 64 KiB or more that has been used since the last time: the instance's memory stays what it is,
+// the host's resident set falls, and touching it again costs a page fault. Empties the CPUs' caches first. Returns how many frames. Thread
+// context; takes about as long as the host needs to free the pages.
+uint32_t frame_trim(void);
+
 // An aligned group of 2^order user frames kept for an equally aligned piece of somebody's address space (64 KiB; 2 MiB where
 // large), so that what lies side by side there lies side by side in RAM. frame_group_take() hands out its frame `index`, to be
 // freed by frame_free(, 0), after which it may be taken again; NULL when the account is at its limit, or when the frame went
@@ -186,8 +191,8 @@ uint32_t slab_leaks(struct slab_leak *leaks, uint32_t capacity);
 // The invariants of all caches. Call it when nobody allocates. Thread context. -EUCLEAN with a log line.
 err_t slab_check(void) must_check;
 
-// Empties this CPU's magazines and all depots and gives empty slabs back. Thread context. slab_shutdown(): those of all CPUs,
-// when nobody else allocates; allocating still works afterwards.
+// Empties the magazines of all CPUs and all depots and gives empty slabs back. Thread context, no spinlock held. slab_shutdown(): the
+// same when nobody else allocates and CPUs may be gone; allocating still works afterwards.
 void slab_reap(void);
 err_t slab_init(struct kernel *kernel) must_check; // after frame_init(). -ENOMEM
 void slab_shutdown(void);

@@ -156,7 +156,7 @@ static inline struct kernel *kernel_self(void)
 	return hal_kernel();
 }
 
-// How sync and base reach the scheduler, which installs the table at boot. Before that, nothing may sleep.
+// How sync, base and mem reach the scheduler, which installs the table at boot. Before that, nothing may sleep.
 struct sched_hooks {
 	// Sleeps until the current thread's permit is set (consumes it) or deadline_ns passes (TB_FOREVER: never). A permit may be
 	// stale: callers loop on their condition. Thread context, no spinlock held, unmasked. Returns 0 or -ETIMEDOUT.
@@ -177,6 +177,9 @@ struct sched_hooks {
 
 	// Waits for the end of such a thread and frees it. Thread context.
 	void (*service_join)(struct thread *thread);
+
+	// cpu_call() of kern/sched.h: runs fn(arg) on that CPU in interrupt context and waits for it. Thread context, unmasked.
+	err_t (*cpu_call)(uint32_t cpu, void (*fn)(void *), void *arg);
 };
 
 #endif

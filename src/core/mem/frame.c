@@ -32,6 +32,7 @@ void frame_list_remove(struct frame_region *region, uint32_t *head, uint32_t ind
 
 static void free_push(struct frame_region *region, uint32_t index, uint32_t order)
 {
+	region_frame(region, index)->trimmed = 0;
 	frame_word_set(region_frame(region, index), FRAME_WORD(FRAME_FREE, order));
 	frame_list_push(region, &region->heads[order], index);
 	region->counts[order]++;
@@ -43,6 +44,7 @@ static void free_remove(struct frame_region *region, uint32_t index, uint32_t or
 	frame_list_remove(region, &region->heads[order], index);
 	if (--region->counts[order] == 0)
 		region->nonempty &= ~(1u << order);
+	region_frame(region, index)->trimmed = 0;
 	frame_word_set(region_frame(region, index), 0);
 }
 

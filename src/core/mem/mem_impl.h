@@ -14,6 +14,7 @@
 //   frame_group.c  aligned groups of user frames
 //   reserve.c      frame_reserve(): frames put aside
 //   account.c      who pays          pressure.c  who can give back          fault.c  failures on purpose
+//   frame_trim.c   free blocks back to the host
 //   range.c        runs of whole frames, not rounded to a power of two
 //   slab_impl.h    slab.c, slab_cpu.c, slab_page.c, depot.c, slab_debug.c, slab_info.c, kmalloc.c have a page of their own
 //   mem_check.c    frame_check(), range_check(): recount it all
@@ -88,6 +89,7 @@ struct frame {
 	union {
 		uint32_t run_frames; // RUN
 		uint32_t group_free; // GROUP: frames not taken
+		uint32_t trimmed;    // FREE: 1: given to the host since it was last used (frame_trim.c)
 		struct {
 			uint16_t slab_used;   // SLAB: objects out of the slab, in magazines or live
 			uint16_t slab_carved; // objects that have ever been out; the rest was never touched

@@ -122,12 +122,9 @@ err_t slab_cache_destroy(struct slab_cache *cache)
 
 // ---- giving back ---------------------------------------------------------------------------------------------------
 
-// This CPU's magazines and the depot; what other CPUs have loaded is theirs.
 static uint32_t cache_reap(struct slab_cache *cache)
 {
-	preempt_disable();
-	slab_cpu_empty(cache, slab_cpu_of(hal_self()));
-	preempt_enable();
+	slab_magazines_collect(cache);
 	depot_reap(cache);
 	return slab_release_empty(cache, 0);
 }

@@ -69,18 +69,25 @@ static void line_flush(struct slab_cache *cache, struct slab_line *line)
 	depot_give(cache, full);
 }
 
-void slab_cpu_empty(struct slab_cache *cache, struct slab_cpu *cpu)
+void slab_cpu_take(struct slab_cache *cache, struct slab_cpu *cpu, void *magazines[SLAB_MAGAZINES])
 {
 	struct slab_line *line = &cpu->lines[cache->id];
-	void *magazines[2] = {line->hot, line->previous};
+	magazines[0] = line->hot;
+	magazines[1] = line->previous;
 	hot_set(line, NULL);
 	previous_set(line, NULL);
 	line->limit = 0;
-	for (uint32_t i = 0; i < 2; i++) {
+	for (uint32_t i = 0; i < SLAB_MAGAZINES; i++)
 		local_add(&line->flushed, magazine_count(cache, magazines[i]));
+}
+
+void slab_cpu_empty(struct slab_cache *cache, struct slab_cpu *cpu)
+{
+	void *magazines[SLAB_MAGAZINES];
+	slab_cpu_take(cache, cpu, magazines);
+	for (uint32_t i = 0; i < SLAB_MAGAZINES; i++)
 		if (magazines[i] != NULL)
 			slab_give(cache, magazines[i]);
-	}
 }
 
 // ---- the ways out of the fast path ---------------------------------------------------------------------------------

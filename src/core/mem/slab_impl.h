@@ -6,6 +6,7 @@
 //   slab_alloc, kmalloc   this CPU's loaded magazine, touched with preemption off. No lock, no atomic, no statistics. kfree() finds
 //                         the cache by two bytes per frame (line_of).
 //   slab_cpu.c            loaded magazine empty (full): swap with the previous one, or exchange with the depot
+//   slab_reap.c           the magazines of all CPUs, back to their slabs
 //   depot.c               full magazines of a cache, one lock; contention makes magazines larger
 //   slab_page.c           slabs: objects that are in no magazine, one lock a cache; grows by frames, gives empty slabs back
 //   slab_debug.c          red zones, poison and owners of objects (CONFIG_MEMDEBUG, in part CONFIG_ASAN)
@@ -263,8 +264,15 @@ static force_inline void slab_free_inline(uint32_t id, uint32_t link_offset, voi
 
 // ---- the rest ------------------------------------------------------------------------------------------------------
 
-// slab_cpu.c: gives this CPU's magazines of the cache back to slabs. Its CPU with preemption off, or nobody uses the cache.
+// slab_cpu.c: takes this CPU's magazines of the cache; what is taken goes to slab_give(). Its CPU with preemption off before (an
+// interrupt: of the code it interrupted), or nobody uses the cache. slab_cpu_empty() does both.
+#define SLAB_MAGAZINES 2u
+void slab_cpu_take(struct slab_cache *cache, struct slab_cpu *cpu, void *magazines[SLAB_MAGAZINES]);
 void slab_cpu_empty(struct slab_cache *cache, struct slab_cpu *cpu);
+
+// slab_reap.c: gives the magazines of every CPU back to slabs. Thread context, no spinlock held. A CPU that is in the middle of an
+// allocation time and again keeps its own.
+void slab_magazines_collect(struct slab_cache *cache);
 
 // slab.c
 err_t slab_cache_setup(struct slab_cache *cache, uint32_t id, const struct slab_params *params) must_check;

@@ -75,10 +75,19 @@ static void mem_text(struct monitor_session *session, const struct frame_info *i
 	account_each(print_account, &out);
 }
 
+static int32_t give_back(struct monitor_session *session)
+{
+	slab_reap();
+	monitor_printf(session, "%llu KiB given back to the host\n", kib(frame_trim()));
+	return 0;
+}
+
 static int32_t run_mem(struct monitor_session *session, uint32_t argc, char **argv)
 {
 	bool json = argc == 2 && str_equal(argv[1], "-j");
 	struct frame_info info;
+	if (argc == 2 && str_equal(argv[1], "-r"))
+		return give_back(session);
 	if (argc > 2 || (argc == 2 && !json))
 		return monitor_usage(session, argv[0]);
 	frame_get_info(&info);
@@ -89,7 +98,8 @@ static int32_t run_mem(struct monitor_session *session, uint32_t argc, char **ar
 	return 0;
 }
 
-const struct monitor_command monitor_cmd_mem = {"mem", "[-j]", "frames by node and order, accounts", run_mem, NULL};
+const struct monitor_command monitor_cmd_mem = {
+	"mem", "[-j | -r]", "frames by node and order, accounts; -r give free memory back to the host", run_mem, NULL};
 
 static void print_slab(const struct slab_info *info, void *arg)
 {

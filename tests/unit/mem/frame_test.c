@@ -354,3 +354,23 @@ TEST_CPUS(frame, many_cpus_without_memory, 2)
 	crowd_run(test_run_, 4, hunger_crowd, account_root());
 	CHECK_EQ(frame_check(), 0);
 }
+
+// What has been given to the host comes back as zeros, and is not given twice.
+TEST(frame, free_memory_goes_back_to_the_host)
+{
+	const size_t size_bytes = 3u << 20;
+	(void)frame_trim();
+	CHECK_EQ(frame_trim(), 0);
+	unsigned char *memory = range_alloc(size_bytes, 0, NULL);
+	REQUIRE(memory != NULL);
+	memset(memory, 0x5a, size_bytes);
+	range_free(memory);
+	CHECK(frame_trim() >= size_bytes / FRAME_SIZE / 2);
+	CHECK_EQ(frame_trim(), 0);
+	CHECK_EQ(frame_check(), 0);
+	memory = range_alloc(size_bytes, 0, NULL);
+	REQUIRE(memory != NULL);
+	if (kernel_self()->poison == 0)
+		CHECK(block_is_all(memory + size_bytes / 2, 65536, 0));
+	range_free(memory);
+}

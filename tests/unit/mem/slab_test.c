@@ -285,6 +285,78 @@ TEST_CPUS(slab, objects_are_freed_on_any_cpu, 2)
 	CHECK_EQ(frame_check(), 0);
 }
 
+#define KEPT 40u
+
+static void kept_member(struct crowd_member *member)
+{
+	TEST_RUN = member->run;
+	struct slab_cache *cache = member->shared;
+	void *objects[KEPT];
+	if (member->index == 0)
+		return;
+	for (uint32_t i = 0; i < KEPT; i++)
+		objects[i] = slab_alloc(cache, 0);
+	for (uint32_t i = 0; i < KEPT; i++) {
+		REQUIRE(objects[i] != NULL);
+		slab_free(cache, objects[i]);
+	}
+}
+
+static void kept_reaper(struct crowd_member *member)
+{
+	TEST_RUN = member->run;
+	CHECK(info_of("kept").slabs > 0);
+	slab_reap();
+	CHECK_EQ(info_of("kept").slabs, 0);
+}
+
+// What CPU 1 has freed lies in its magazines; CPU 0 must get at it, whether CPU 1 sleeps by then or not.
+TEST_CPUS(slab, reaping_takes_what_other_cpus_keep, 2)
+{
+	struct account *account;
+	REQUIRE(account_create(NULL, "kept", 0, &account) == 0);
+	struct slab_params params = {.name = "kept", .size_bytes = OBJECT_SIZE, .account = account};
+	struct slab_cache *cache;
+	REQUIRE(slab_cache_create(&params, &cache) == 0);
+	for (uint32_t round = 0; round < loops(50, 3); round++) {
+		crowd_run(test_run_, 2, kept_member, cache);
+		crowd_run(test_run_, 1, kept_reaper, NULL);
+		CHECK_EQ(account->used_frames, 0);
+	}
+	CHECK_EQ(slab_check(), 0);
+	CHECK_EQ(slab_cache_destroy(cache), 0);
+	account_release(account);
+}
+
+// Others go on allocating while one reaps again and again.
+static void reap_crowd(struct crowd_member *member)
+{
+	TEST_RUN = member->run;
+	struct slab_cache *cache = member->shared;
+	for (uint32_t i = 0; i < loops(3000, 12); i++) {
+		if (member->index == 0) {
+			slab_reap();
+			i += 20;
+			continue;
+		}
+		char *object = slab_alloc(cache, 0);
+		REQUIRE(object != NULL);
+		block_fill(object, OBJECT_SIZE, i);
+		CHECK(block_is_intact(object, OBJECT_SIZE, i));
+		slab_free(cache, object);
+	}
+}
+
+TEST_CPUS(slab, reaping_disturbs_nobody, 2)
+{
+	struct slab_cache *cache = cache_make(test_run_, "reaped", OBJECT_SIZE);
+	REQUIRE(cache != NULL);
+	crowd_run(test_run_, 4, reap_crowd, cache);
+	CHECK_EQ(info_of("reaped").objects_live, 0);
+	CHECK_EQ(slab_check(), 0);
+	CHECK_EQ(slab_cache_destroy(cache), 0);
+}
+
 // One CPU allocates, another frees: magazines must travel, or memory would grow without end.
 TEST_CPUS(slab, producer_and_consumer_do_not_hoard, 2)
 {
