@@ -13,7 +13,7 @@ import suites
 from ui import ROOT, Failure, Progress, say, show
 
 SUITE_SEEDS = 1_000_000  # seeds below this belong to the suite
-SEEDS_AT_ONCE = 50
+SEEDS_AT_ONCE = 20
 
 
 def fuzz_one(build, name, seconds):
@@ -75,6 +75,8 @@ def seeds(budget_s, first_seed):
             if time.monotonic() - start >= budget_s:
                 break
             again = [*command, '--seed', str(seed), '--seeds', str(SEEDS_AT_ONCE)]
+            if os.path.basename(command[0]) == 'test-unit':
+                again += ['--mem', '16', '--sequential', '1']  # bodies with nothing to interleave have one schedule
             done = subprocess.run(again, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors='replace')
             runs += SEEDS_AT_ONCE
             bar.step(min(int(time.monotonic() - start), budget_s), budget_s, f'{runs} seeds, {failed} failures')

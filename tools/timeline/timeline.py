@@ -25,16 +25,38 @@ class Lane:
         self.thread, self.since = thread, time_us
 
 
+def event_fault(event):
+    """What makes an event unusable, None: nothing. Numbers are checked where they are drawn: pid, tid, ts and a switch's b."""
+    if not isinstance(event, dict) or not isinstance(event.get('name'), str):
+        return 'no event'
+    for key in ('pid', 'tid'):
+        if type(event.get(key)) is not int or not 0 <= event[key] < 1 << 32:
+            return f'{key} is no small number'
+    if type(event.get('ts')) not in (int, float) or not 0 <= event['ts'] < 1e15:
+        return 'ts is no time in microseconds'
+    if event['name'] == 'sched.switch':
+        args = event.get('args')
+        if not isinstance(args, dict) or type(args.get('b')) is not int or not 0 <= args['b'] < 1 << 32:
+            return 'args.b is no thread'
+    return None
+
+
 def read_events(path):
-    with open(path, encoding='utf-8') as file:
+    with open(path, encoding='utf-8', errors='replace') as file:
         for number, line in enumerate(file, 1):
             line = line.strip().rstrip(',')
             if not line.startswith('{"name"'):
                 continue
             try:
-                yield json.loads(line)
+                event = json.loads(line)
             except json.JSONDecodeError as error:
-                raise SystemExit(f'timeline: {path}:{number}: {error.msg} at column {error.colno}')
+                raise SystemExit(f'timeline: {path}:{number}: {error.msg} at column {error.colno}') from None
+            except (ValueError, RecursionError) as error:
+                raise SystemExit(f'timeline: {path}:{number}: {error}') from None
+            fault = event_fault(event)
+            if fault is not None:
+                raise SystemExit(f'timeline: {path}:{number}: {fault}')
+            yield event
 
 
 def gather(path, begin_us, end_us):
