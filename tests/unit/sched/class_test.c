@@ -89,18 +89,34 @@ TEST(sched, yield_lets_equals_run_and_nobody_below)
 		CHECK_EQ(notes.entries[i], order[i]);
 }
 
+struct yielder {
+	struct writer writer;
+	uint32_t preempted;
+};
+
+static void body_yield(void *arg)
+{
+	struct yielder *yielder = arg;
+	body_write(&yielder->writer);
+	yielder->preempted = current->stats.preemptions;
+}
+
+// Unless the host has held a thread up for a whole slice between its turn and its note: then it was preempted.
 TEST(sched, fair_yield_switches_each_time)
 {
 	struct notes notes = {0};
-	struct writer writers[2] = {{&notes, 0, 10, 0}, {&notes, 1, 10, 0}};
+	struct yielder yielders[2] = {{{&notes, 0, 10, 0}, 0}, {{&notes, 1, 10, 0}, 0}};
 	struct thread *threads[2];
+	uint32_t repeated = 0;
 	take_cpu0(test_run_);
 	for (uint32_t i = 0; i < 2; i++)
-		threads[i] = spawn(test_run_, CLASS_FAIR, i == 0 ? 0 : 5, 0, body_write, &writers[i]);
+		threads[i] = spawn(test_run_, CLASS_FAIR, i == 0 ? 0 : 5, 0, body_yield, &yielders[i]);
 	for (uint32_t i = 0; i < 2; i++)
 		join(test_run_, threads[i]);
 	for (uint32_t i = 2; i < 20; i++)
-		CHECK(notes.entries[i] != notes.entries[i - 1]);
+		repeated += notes.entries[i] == notes.entries[i - 1];
+	// Once then, and once at the end, where the other has notes left.
+	CHECK(repeated <= 2 * (yielders[0].preempted + yielders[1].preempted));
 }
 
 static uint32_t turns_of(const struct notes *notes)
