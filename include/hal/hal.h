@@ -12,9 +12,9 @@
 #include "hal/inline.h"
 
 #define HAL_VERSION 1u
-#define HAL_MAX_NODES 8u
-#define HAL_NAME_SIZE 32u
-#define HAL_CMDLINE_SIZE 512u
+#define HAL_MAX_NODES (CONFIG_TINY ? 1u : 8u)
+#define HAL_NAME_SIZE (CONFIG_TINY ? 16u : 32u)
+#define HAL_CMDLINE_SIZE (CONFIG_TINY ? 32u : 512u)
 
 enum hal_boot_flags {
 	HAL_BOOT_SIMULATED = 1u << 0,  // the simulator drives the CPUs: hal_trace_event() wants every event

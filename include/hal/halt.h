@@ -14,6 +14,12 @@ void hal_halt(int32_t status) __attribute__((__noreturn__));
 // instance with the error -EIO and marks it panicked. Any context, also with locks held.
 void hal_panic(const char *message) __attribute__((__noreturn__));
 
+// Begins again from the machine's reset; hosted, ends the instance as hal_halt(0) does. Any context.
+void hal_reboot(void) __attribute__((__noreturn__));
+
+// Whether hal_panic(), and a fault, end in a reset instead of a halt. Nothing on machines that cannot. irq-safe.
+void hal_reboot_on_panic(bool reboot);
+
 // One trace event; `event` numbers the kernel's table, a and b hold no addresses. Simulated runs hash it, sinks write it. irq-safe.
 struct hal_trace_event {
 	uint64_t ts_ns;

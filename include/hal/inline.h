@@ -27,6 +27,7 @@ enum hal_irq {
 	HAL_IRQ_CONSOLE = 1u << 2, // console input waits, or the console's size changed
 	HAL_IRQ_CALL = 1u << 3,    // the host asks for a call: hal_call_take()
 	HAL_IRQ_STOP = 1u << 4,    // the host wants an orderly shutdown
+	HAL_IRQ_PANEL = 1u << 5,   // a key has changed: hal_panel_keys()
 	HAL_IRQ_POINT = 1u << 31,  // never delivered: kept set by the simulator, so that every unmask asks it
 };
 
@@ -74,6 +75,8 @@ struct hal_thread {
 #include "hal/inline_hosted.h"
 #elif CONFIG_HAL_NULL
 #include "hal/inline_null.h"
+#elif CONFIG_HAL_CORTEX_M
+#include "hal/inline_cortex_m.h"
 #else
 #include "hal/inline_bare.h"
 #endif

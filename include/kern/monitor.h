@@ -10,8 +10,7 @@
 struct monitor_session;
 
 // Output of the running command. Thread context.
-void monitor_printf(struct monitor_session *session, const char *format, ...)
-	__attribute__((__format__(__printf__, 2, 3)));
+void monitor_printf(struct monitor_session *session, const char *format, ...) printf_like(2, 3);
 void monitor_write(struct monitor_session *session, const char *bytes, size_t size_bytes);
 
 // Whether the user pressed Ctrl-C since the command began; long commands look often and end with 130.

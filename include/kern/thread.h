@@ -13,7 +13,7 @@
 #include "kern/rbtree.h"
 
 #define THREAD_MAGIC 0x54485244u
-#define THREAD_NAME_SIZE 16
+#define THREAD_NAME_SIZE (CONFIG_TINY ? 8 : 16)
 
 // One number orders all threads: smaller runs first. 0…99 real time (FIFO, RR), 100…139 fair by nice −20…19, 140 idle.
 enum thread_prio {
@@ -55,6 +55,10 @@ struct held_lock {
 	uint32_t depth; // > 1 only after a recursion that a test provoked
 	uint32_t mode;  // enum lock_mode
 };
+
+#if CONFIG_TINY
+#include "kern/thread_tiny.h"
+#else
 
 struct thread_stats {
 	uint64_t run_ns;      // time on a CPU
@@ -108,16 +112,16 @@ struct thread {
 	uint32_t park_timed_out; // atomic
 
 	// sync, under the PI lock of core/sync/sync_impl.h; all valid when zero.
-	struct mutex *blocked_on; // the mutex it waits for
-	struct rb_node pi_node;   // in blocked_on->waiters
-	struct rb_root pi_held;   // mutexes it owns that have waiters, most urgent first
-	int32_t pi_prio;          // its place in blocked_on->waiters
-	int32_t pi_lent;          // PRIO_COUNT − the priority that its waiters lend; 0: none
-	uint32_t pi_passed;       // unlocks that woke it and left the race open
-	uint32_t pi_woken;        // woken and not yet back
-	const char *waiting_on;   // atomic: static name of what it sleeps for, NULL
-	uint32_t rcu_nesting;     // own: read sections (CONFIG_LOCKCHECK)
-	uint64_t rcu_since_ns;    // own: when the outermost one began
+	struct mutex *blocked_on;                     // the mutex it waits for
+	struct rb_node pi_node;                       // in blocked_on->waiters
+	struct rb_root pi_held;                       // mutexes it owns that have waiters, most urgent first
+	int32_t pi_prio;                              // its place in blocked_on->waiters
+	int32_t pi_lent;                              // PRIO_COUNT − the priority that its waiters lend; 0: none
+	uint32_t pi_passed;                           // unlocks that woke it and left the race open
+	uint32_t pi_woken;                            // woken and not yet back
+	const char *waiting_on;                       // atomic: static name of what it sleeps for, NULL
+	uint32_t rcu_nesting;                         // own: read sections (CONFIG_LOCKCHECK)
+	uint64_t rcu_since_ns;                        // own: when the outermost one began
 #if CONFIG_LOCKCHECK
 	struct held_lock held_locks[LOCKCHECK_DEPTH]; // own; others may look (lockcheck.h)
 #endif
@@ -136,6 +140,8 @@ struct thread {
 
 	uint32_t stack_canary; // last: the stack above it grows down towards it
 };
+
+#endif
 
 enum thread_flags {
 	THREAD_FLAG_IDLE = 1u << 0,

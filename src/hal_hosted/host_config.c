@@ -99,6 +99,9 @@ static tb_err persona_apply(struct tb_instance *instance)
 				 persona.frame_size_bytes, instance->upcalls->frame_size_bytes);
 	instance->cpu_count = config->cpu_count != 0 ? config->cpu_count : persona.cpu_count;
 	instance->ram.size_bytes = config->mem_bytes != 0 ? config->mem_bytes : persona.mem_bytes;
+	// Small machines' personas: here each stack is larger than their RAM. A process shows what they do, their linker that they fit.
+	if (instance->ram.size_bytes < HOST_RAM_MIN)
+		instance->ram.size_bytes = HOST_RAM_MIN;
 	instance->ram.node_count = persona.node_count;
 	if (instance->ram.node_count == 0 || instance->ram.node_count > HAL_MAX_NODES)
 		return host_fail(NULL, -EINVAL, "persona: %s has %u nodes", config->persona, persona.node_count);

@@ -298,6 +298,16 @@ void hal_halt(int32_t status)
 	instance->engine->halt(instance);
 }
 
+void hal_reboot(void)
+{
+	hal_halt(0);
+}
+
+void hal_reboot_on_panic(bool reboot)
+{
+	(void)reboot;
+}
+
 struct panic {
 	struct tb_instance *instance;
 	const char *message;

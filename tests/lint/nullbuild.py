@@ -13,7 +13,7 @@ import sys
 import files
 
 TRIPLES = {'aarch64': 'aarch64-linux-gnu', 'riscv64': 'riscv64-linux-gnu', 'cortex_m': 'arm-none-eabi'}
-TINY = ['-Dtiny=true', '-Dframe_shift=8', '-Dschedpoints=locks']
+TINY = ['-Dtiny=true', '-Dpersona=calc_4k', '-Dframe_shift=8', '-Dschedpoints=locks']
 
 
 def run(command, what):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 #
 # Builds: a flavour (what for), a compiler, a persona. Each has its folder in build/, named after it.
+import glob
 import os
 import re
 import shutil
@@ -18,18 +19,27 @@ FLAVOURS = {
     'cover': DEBUG + ['-Db_coverage=true'],
     'fuzz': DEBUG + ['-Doptimization=2', '-Db_sanitize=address,undefined', '-Dfuzz=true'],
     'null': [],
+    'bare': [],
 }
 COMPILERS = {'gcc': 'gcc', 'clang': 'clang-14'}
 ARCHES = ['x86_64', 'aarch64', 'riscv64', 'cortex_m']
 DEFAULT_PERSONA = 'desktop_512m'
+BOARD_PERSONA = 'calc_4k'  # of Cortex-M, where the default does not fit
 
 
 class Build:
-    """One build folder. `name` is FLAVOUR-COMPILER, or null-ARCH for the cross builds on the null HAL."""
+    """One build folder. `name` is FLAVOUR-COMPILER; null-ARCH for cross builds on the null HAL, bare-ARCH for images; -PERSONA
+    may follow."""
 
     def __init__(self, name, persona=DEFAULT_PERSONA, overlays=()):
         self.flavour, _, self.variant = name.partition('-')
-        if self.flavour not in FLAVOURS or self.variant not in (ARCHES if self.flavour == 'null' else COMPILERS):
+        self.variant, _, named = self.variant.partition('-')
+        persona = named or persona
+        if named:
+            name = name.removesuffix('-' + named)
+        if name == 'bare-cortex_m' and persona == DEFAULT_PERSONA:
+            persona = BOARD_PERSONA
+        if self.flavour not in FLAVOURS or self.variant not in (ARCHES if self.flavour in ('null', 'bare') else COMPILERS):
             raise Failure(f"there is no build '{name}'", 'flavours: ' + ' '.join(FLAVOURS) + '; compilers: ' + ' '.join(COMPILERS))
         self.persona = persona
         self.overlays = list(overlays)
@@ -41,14 +51,18 @@ class Build:
         if self.flavour == 'null':
             arguments += ['-Dhal=null', '-Dtests=false', '--cross-file', f'cross/{self.variant}.ini']
             if self.variant == 'cortex_m':
-                arguments += ['-Dtiny=true', '-Dframe_shift=8']
+                arguments += ['-Dtiny=true', '-Dframe_shift=8', '-Dpersona=calc_4k']
             return arguments
-        return arguments + [f'-Dpersona={self.persona}', f'-Dpackages={",".join(self.overlays)}',
-                            f'-Dframe_shift={persona_frame_shift(self.persona)}']
+        shift = persona_frame_shift(self.persona)
+        if self.flavour == 'bare':
+            arguments += ['-Dhal=bare', '--cross-file', f'cross/{self.variant}.ini']
+        if shift < 12:
+            arguments.append('-Dtiny=true')
+        return arguments + [f'-Dpersona={self.persona}', f'-Dpackages={",".join(self.overlays)}', f'-Dframe_shift={shift}']
 
     def environment(self):
         env = dict(os.environ, LC_ALL='C.UTF-8')
-        if self.flavour != 'null':
+        if self.flavour not in ('null', 'bare'):
             env['CC'] = COMPILERS[self.variant]
         return env
 
@@ -102,6 +116,12 @@ def persona_frame_shift(persona):
     return size.bit_length() - 1
 
 
+def sizes_show(build):
+    for path in glob.glob(os.path.join(build.folder, 'src/hal_bare/*/sizes.txt')):
+        with open(path, encoding='utf-8') as file:
+            say(file.read().rstrip())
+
+
 def link_simulator(build):
     target = os.path.join(build.folder, 'tools/tbos-sim/tbos-sim')
     if not os.path.exists(target):
@@ -121,4 +141,5 @@ def build(name='release-gcc', persona=DEFAULT_PERSONA, overlays=(), quiet=False)
     link = link_simulator(made)
     if not quiet:
         say(f'built {show(made.folder)}' + (f'; {show(link)} runs it' if link else ''))
+        sizes_show(made)
     return made

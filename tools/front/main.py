@@ -28,6 +28,8 @@ def add_build_options(parser):
 
 
 def build_name(args):
+    if args.arch == 'cortex_m':
+        return 'bare-' + args.arch
     if args.arch != 'x86_64':
         return 'null-' + args.arch
     return f'{args.sanitize or args.kind or "release"}-{args.compiler}'
@@ -39,7 +41,7 @@ def command_setup(args):
 
 
 def command_build(args):
-    if args.arch != 'x86_64':
+    if args.arch not in ('x86_64', 'cortex_m'):
         say(f'{args.arch}: there is no bare HAL yet; building the kernel on the null HAL, which proves that it links, not that it boots')
     builds.build(build_name(args), args.persona, [name for name in args.packages.split(',') if name])
 

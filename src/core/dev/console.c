@@ -12,7 +12,8 @@
 #include "kern/ring.h"
 #include "kern/sched.h"
 
-#define CONSOLE_RING_SIZE 4096u
+#define CONSOLE_RING_SIZE (CONFIG_TINY ? 32u : 4096u)
+#define PULL_SIZE (CONFIG_TINY ? 16u : 128u)
 #define CTRL_C 0x03
 
 struct console_state {
@@ -39,7 +40,7 @@ static void console_take(struct console_state *console, const char *bytes, size_
 // Moves waiting input into the ring, as far as there is room.
 static void console_pull(struct console_state *console)
 {
-	char bytes[128];
+	char bytes[PULL_SIZE];
 	bool end = false;
 	bool was = spin_lock_irqsave(&console->lock);
 
@@ -65,7 +66,8 @@ static void console_interrupt(uint32_t bits)
 
 err_t console_init(struct kernel *kernel)
 {
-	struct console_state *console = kmalloc(sizeof *console, MEM_ZERO);
+	struct console_state *console =
+		CONFIG_TINY ? boot_alloc(kernel, sizeof *console, 8) : kmalloc(sizeof *console, MEM_ZERO);
 	if (console == NULL)
 		return ERR(ENOMEM);
 	waitq_init(&console->readers, "console: readers");

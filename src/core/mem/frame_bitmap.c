@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// Frames for tiny personas: the interface of kern/mem.h over two bitmaps, which is all that 4 … 64 KiB of RAM can afford (16
-// frames: 8 bytes; 256: 64). One says which frames are taken, the other which is the last of its block, so that a block's
+// Frames for tiny personas: the interface of kern/mem.h over bitmaps, which is all that 4 … 64 KiB of RAM can afford (16
+// frames: 12 bytes; 256: 96). One says which frames are taken, the other which is the last of its block, so that a block's
 // length is known when it comes back. First fit; one CPU, so switching preemption off is lock enough. There is one payer: naming an
 // account other than none is a bug. No user memory, hence no groups; reservations are a count, as a single frame always fits.
+#include "frame_bitmap.h"
+
 #include "hal/hal.h"
 #include "kern/assert.h"
 #include "kern/bitmap.h"
@@ -13,20 +15,6 @@
 
 // Blocks are aligned to their size from here down; more alignment than all of RAM has nobody needs.
 #define BASE_ALIGN 65536u
-
-struct frame_state {
-	char *base;
-	uint32_t *taken; // bitmaps of `count` frames
-	uint32_t *last;  // set for the last frame of a block
-	uint16_t first;  // what lies before is boot's
-	uint16_t count;
-	uint16_t free;
-	uint16_t reserved;
-	uint16_t least_free;
-	uint16_t allocs;
-	uint16_t frees;
-	uint16_t failures;
-};
 
 static struct frame_state *tiny_state(void)
 {
@@ -46,7 +34,8 @@ err_t frame_init(struct kernel *kernel, const struct hal_boot_info *info)
 	state->count = (uint16_t)count;
 	state->taken = boot_alloc(kernel, BITMAP_WORDS(count) * sizeof(uint32_t), sizeof(uint32_t));
 	state->last = boot_alloc(kernel, BITMAP_WORDS(count) * sizeof(uint32_t), sizeof(uint32_t));
-	if (state->taken == NULL || state->last == NULL)
+	state->shared = boot_alloc(kernel, BITMAP_WORDS(count) * sizeof(uint32_t), sizeof(uint32_t));
+	if (state->taken == NULL || state->last == NULL || state->shared == NULL)
 		return ERR(ENOMEM);
 	size_t used = (skew + (size_t)kernel->arena_next_bytes + FRAME_SIZE - 1) >> FRAME_SHIFT;
 	if (used >= count)
@@ -62,12 +51,11 @@ err_t frame_init(struct kernel *kernel, const struct hal_boot_info *info)
 
 // ---- blocks --------------------------------------------------------------------------------------------------------
 
-static void *block_take(struct frame_state *state, uint32_t order, uint32_t floor_frames)
+static void *run_take(struct frame_state *state, uint32_t size, uint32_t align, uint32_t floor_frames)
 {
-	uint32_t size = 1u << order;
-	if (state->free < size + floor_frames)
+	if (size > state->free || state->free - size < floor_frames)
 		return NULL;
-	uint32_t index = bitmap_find_clear_range(state->taken, state->count, state->first, size, size);
+	uint32_t index = bitmap_find_clear_range(state->taken, state->count, state->first, size, align);
 	if (index == state->count)
 		return NULL;
 	bitmap_set_range(state->taken, index, size);
@@ -76,6 +64,11 @@ static void *block_take(struct frame_state *state, uint32_t order, uint32_t floo
 	state->least_free = MIN(state->least_free, state->free);
 	state->allocs++;
 	return state->base + ((size_t)index << FRAME_SHIFT);
+}
+
+static void *block_take(struct frame_state *state, uint32_t order, uint32_t floor_frames)
+{
+	return run_take(state, 1u << order, 1u << order, floor_frames);
 }
 
 static void block_prepare(void *memory, size_t size_bytes, uint32_t mem_flags)
@@ -140,6 +133,84 @@ void frame_free(void *frames, uint32_t order)
 	state->free = (uint16_t)(state->free + (1u << order));
 	state->frees++;
 	preempt_enable();
+}
+
+// ---- ranges --------------------------------------------------------------------------------------------------------
+
+// A range is a run of whole frames, which the two bitmaps describe as they do blocks.
+void *range_alloc_aligned(size_t size_bytes, size_t align, uint32_t mem_flags, struct account *account)
+{
+	struct frame_state *state = tiny_state();
+	uint32_t frames = (uint32_t)(DIV_ROUND_UP(MIN(size_bytes, (size_t)UINT16_MAX << FRAME_SHIFT), FRAME_SIZE));
+	uint32_t align_frames = MAX((uint32_t)(align >> FRAME_SHIFT), 1u);
+	ASSERT(account == NULL);
+	if (size_bytes == 0)
+		frames = 1;
+	preempt_disable();
+	void *memory = align > BASE_ALIGN ? NULL : run_take(state, frames, align_frames, state->reserved);
+	if (memory == NULL)
+		state->failures++;
+	preempt_enable();
+	if (memory != NULL)
+		block_prepare(memory, (size_t)frames << FRAME_SHIFT, mem_flags);
+	return memory;
+}
+
+void *range_alloc(size_t size_bytes, uint32_t mem_flags, struct account *account)
+{
+	return range_alloc_aligned(size_bytes, FRAME_SIZE, mem_flags, account);
+}
+
+// Index of the run's first frame; *frames is its length.
+static uint32_t range_find(const struct frame_state *state, const void *memory, uint32_t *frames)
+{
+	size_t offset = (size_t)((uintptr_t)memory - (uintptr_t)state->base);
+	uint32_t index = (uint32_t)MIN(offset >> FRAME_SHIFT, (size_t)UINT16_MAX);
+	uint32_t last = index < state->count ? bitmap_find_set(state->last, state->count, index) : state->count;
+	bool start =
+		offset % FRAME_SIZE == 0 && index >= state->first && last < state->count &&
+		bitmap_range_is_set(state->taken, index, last - index + 1) &&
+		(index == state->first || !bitmap_test(state->taken, index - 1) || bitmap_test(state->last, index - 1));
+	if (!start)
+		panic("range: frame %u is no range's first", index);
+	*frames = last - index + 1;
+	return index;
+}
+
+size_t range_size_bytes(const void *memory)
+{
+	uint32_t frames;
+	preempt_disable();
+	(void)range_find(tiny_state(), memory, &frames);
+	preempt_enable();
+	return (size_t)frames << FRAME_SHIFT;
+}
+
+static void range_keep(void *memory, uint32_t kept)
+{
+	struct frame_state *state = tiny_state();
+	uint32_t frames;
+	preempt_disable();
+	uint32_t index = range_find(state, memory, &frames);
+	if (kept < frames) {
+		bitmap_clear_range(state->taken, index + kept, frames - kept);
+		bitmap_clear(state->last, index + frames - 1);
+		if (kept != 0)
+			bitmap_set(state->last, index + kept - 1);
+		state->free = (uint16_t)(state->free + frames - kept);
+		state->frees += kept == 0;
+	}
+	preempt_enable();
+}
+
+void range_free(void *memory)
+{
+	range_keep(memory, 0);
+}
+
+void range_shrink(void *memory, size_t size_bytes)
+{
+	range_keep(memory, (uint32_t)MIN(DIV_ROUND_UP(MAX(size_bytes, (size_t)1), FRAME_SIZE), (size_t)UINT16_MAX));
 }
 
 // ---- reservations and groups ---------------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ void body_module_reads(struct conform_result *result);
 void body_module_errors(struct conform_result *result);
 void body_console_writes(struct conform_result *result);
 void body_entropy_differs(struct conform_result *result);
+void body_panel_is_consistent(struct conform_result *result);
 void body_trace_event_is_taken(struct conform_result *result);
 
 #endif

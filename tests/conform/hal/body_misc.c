@@ -3,6 +3,8 @@
 // Conformance: RAM, modules, console, entropy, and the table of all bodies.
 #include "bodies.h"
 
+#include "hal/panel.h"
+
 // ---- RAM --------------------------------------------------------------------------------------------------------------------
 
 void body_ram_is_where_it_belongs(struct conform_result *result)
@@ -176,6 +178,22 @@ void body_entropy_differs(struct conform_result *result)
 	CHECK(!all_bytes(a, sizeof a, 0) && !all_bytes(b, sizeof b, 0));
 }
 
+// A machine may have no panel; then its calls do nothing. Keys that do not exist are never down.
+void body_panel_is_consistent(struct conform_result *result)
+{
+	static const uint8_t bytes[4] = {1, 2, 4, 8};
+	struct hal_panel panel;
+	hal_panel_get(&panel);
+	CHECK((panel.columns == 0) == (panel.pages == 0));
+	CHECK((hal_panel_keys() & ~panel.keys) == 0);
+	hal_panel_lamp(0, true);
+	hal_panel_lamp(panel.lamps, true);
+	hal_panel_draw(0, 0, bytes, sizeof bytes, 15);
+	hal_panel_draw(panel.columns, panel.pages, bytes, sizeof bytes, 15);
+	hal_panel_draw(panel.columns - 1, 0, bytes, sizeof bytes, 1);
+	CHECK(!hal_irq_masked());
+}
+
 void body_trace_event_is_taken(struct conform_result *result)
 {
 	struct hal_trace_event event = {.ts_ns = hal_clock_mono_ns(), .event = 7, .a = 1, .b = 2};
@@ -218,6 +236,7 @@ const struct conform_body conform_bodies[] = {
 	{"module_errors", body_module_errors, 1, 0},
 	{"console_writes", body_console_writes, 1, 0},
 	{"entropy_differs", body_entropy_differs, 1, 0},
+	{"panel_is_consistent", body_panel_is_consistent, 1, 0},
 	{"trace_event_is_taken", body_trace_event_is_taken, 1, 0},
 };
 const uint32_t conform_body_count = sizeof conform_bodies / sizeof conform_bodies[0];
