@@ -9,6 +9,18 @@
 // Nanoseconds since the instance was created; never goes back, one line for all CPUs. Any context, irq-safe, ≤ 30 ns.
 uint64_t hal_clock_mono_ns(void);
 
+// The same clock for accounts, at the cost of a few instructions: up to HAL_CLOCK_ROUGH_NS before or after hal_clock_mono_ns(),
+// and it may go back by as much. Nothing may depend on its order. Masked.
+#define HAL_CLOCK_ROUGH_NS 1000u
+#if CONFIG_HAL_HOSTED
+#include "hal/clock_hosted.h"
+#else
+static inline uint64_t hal_clock_rough_ns(void)
+{
+	return hal_clock_mono_ns();
+}
+#endif
+
 // Nanoseconds since 1970-01-01 UTC (simulated: a fixed epoch plus the monotonic clock). irq-safe.
 uint64_t hal_clock_wall_ns(void);
 

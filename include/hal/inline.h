@@ -57,7 +57,10 @@ struct hal_cpu {
 	uint32_t irq_pending; // atomic OR of enum hal_irq
 	uint32_t index;       // 0 … cpu_count-1; set by the kernel before hal_cpu_bind()
 	uint32_t host;        // the HAL's own handle; never a host pointer
-	uint32_t reserved;
+	uint32_t clock_reach; // ticks; the four are for hal_clock_rough_ns() of the hosted HAL: own CPU, masked
+	uint64_t clock_ticks; // read at
+	uint64_t clock_ns;    // this time
+	uint64_t clock_scale; // ns per 2^32 ticks
 };
 
 // First member of struct thread, at the base of each size-aligned kernel stack.

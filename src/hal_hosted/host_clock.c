@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// The host's clocks. The vDSO is called directly: measured 22 ns, where a fenced rdtsc alone costs 17.5; a clock of our own,
-// scaled from the TSC, would save 3 ns, drift from the clock that timers expire on, and be wrong where the host distrusts the
-// TSC. An unfenced rdtsc (10 ns) may be read too early, and time would go back between CPUs. Uninstrumented: signal handlers
-// come here.
+// The host's clocks. The vDSO is called directly: measured 22 to 27 ns, where a fenced rdtsc alone costs 17.5 to 19; a clock of
+// our own, scaled from the TSC, would save little, drift from the clock that timers expire on, and be wrong where the host distrusts
+// the TSC. An unfenced rdtsc (10 to 11 ns) may be read too early, and time would go back between CPUs: good enough for accounts
+// only (threads/thr_clock.c). Uninstrumented: signal handlers come here.
 #include "host_fiber.h"
 
 #include <dlfcn.h>

@@ -114,6 +114,12 @@ uint64_t hal_clock_mono_ns(void)
 	return instance->engine->clock_mono_ns(instance);
 }
 
+uint64_t hal_clock_look_ns(void)
+{
+	struct tb_instance *instance = host_instance();
+	return instance->engine->clock_look_ns(instance);
+}
+
 uint64_t hal_clock_wall_ns(void)
 {
 	struct tb_instance *instance = host_instance();

@@ -254,6 +254,7 @@ struct host_engine {
 	void (*irq_deliver)(struct tb_instance *instance);
 	void (*point)(struct tb_instance *instance, enum hal_point_kind kind);
 	uint64_t (*clock_mono_ns)(struct tb_instance *instance);
+	uint64_t (*clock_look_ns)(struct tb_instance *instance); // hal_clock_rough_ns() has lost its reach
 	uint64_t (*clock_wall_ns)(struct tb_instance *instance);
 	void (*timer_arm)(struct tb_instance *instance, uint64_t deadline_ns);
 	bool (*call_take)(struct tb_instance *instance, struct hal_call *call);

@@ -17,12 +17,6 @@ static void idle_nothing(struct runq *rq, struct thread *thread)
 	(void)thread;
 }
 
-static void idle_put(struct runq *rq, struct thread *thread, enum put_how how)
-{
-	(void)how;
-	ASSERT3(rq->cpu->idle, ==, thread);
-}
-
 static struct thread *idle_first(const struct runq *rq)
 {
 	return rq->cpu->idle;
@@ -61,8 +55,6 @@ const struct sched_class class_idle = {
 	.order = ORDER_IDLE,
 	.join = idle_nothing,
 	.leave = idle_nothing,
-	.put = idle_put,
-	.take = idle_nothing,
 	.first = idle_first,
 	.next = idle_next,
 	.charge = idle_charge,

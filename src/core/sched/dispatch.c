@@ -72,7 +72,7 @@ static enum switch_fate switch_out(struct runq *rq, struct thread *prev, enum sw
 
 static void switch_in(struct runq *rq, struct thread *next, uint64_t now_ns)
 {
-	uint64_t waited_ns = now_ns - next->since_ns;
+	uint64_t waited_ns = sched_passed_ns(next->since_ns, now_ns);
 	next->since_ns = now_ns;
 	if (next->klass != CLASS_IDLE) {
 		next->stats.wait_ns += waited_ns;
@@ -105,7 +105,7 @@ void sched_switch(enum switch_why why)
 
 	resched_clear_own();
 	biased_own(&rq->lock);
-	uint64_t now_ns = clock_now_ns();
+	uint64_t now_ns = sched_now_ns();
 	runq_charge_locked(rq, now_ns);
 	struct thread *next = switch_is_off(prev, why) ? prev : switch_pick(rq, prev, why);
 	if (next == prev) {

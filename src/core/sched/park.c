@@ -37,8 +37,8 @@ void thread_wake(struct thread *thread)
 		}
 		struct cpu *target = balance_place_locked(rq, thread, settled);
 		if (likely(target == rq->cpu)) {
-			uint64_t now_ns = clock_now_ns();
-			thread->stats.park_ns += now_ns - thread->since_ns;
+			uint64_t now_ns = sched_now_ns();
+			thread->stats.park_ns += sched_passed_ns(thread->since_ns, now_ns);
 			thread->stats.wakeups++;
 			thread->since_ns = now_ns;
 			thread_state_set(thread, THREAD_READY);

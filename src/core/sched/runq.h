@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: MIT
 //
 // The run queue's share of every switch, inline. Operations go through the class table; those of the fair class, which nearly
-// every thread is in, are called directly, so that the compiler sees through them.
+// every thread is in, and of the real-time classes are called directly, so that the compiler sees through them.
 #ifndef SCHED_RUNQ_H
 #define SCHED_RUNQ_H
 
 #include "fair.h"
+#include "rt.h"
+
+static inline bool runq_is_rt(const struct thread *thread)
+{
+	return thread->klass <= CLASS_RR;
+}
 
 // Brings the running thread's figures up to now_ns.
 static inline void runq_charge_locked(struct runq *rq, uint64_t now_ns)
@@ -19,6 +25,8 @@ static inline void runq_charge_locked(struct runq *rq, uint64_t now_ns)
 	running->stats.run_ns += ran_ns;
 	if (likely(running->klass == CLASS_FAIR))
 		fair_charge(rq, running, ran_ns);
+	else if (runq_is_rt(running))
+		rt_charge(rq, running, ran_ns);
 	else
 		class_of(running)->charge(rq, running, ran_ns);
 }
@@ -29,7 +37,7 @@ static inline struct thread *runq_first_locked(const struct runq *rq)
 	if (rq->ready_mask == 0)
 		return NULL;
 	if ((rq->ready_mask & 1u << ORDER_RT) != 0)
-		return class_fifo.first(rq);
+		return rt_first(rq);
 	return fair_first(rq);
 }
 
@@ -51,10 +59,11 @@ static inline void runq_count(struct runq *rq, uint32_t change)
 static inline void runq_take_locked(struct runq *rq, struct thread *thread)
 {
 	ASSERT3(thread->on_runq, ==, 1);
+	ASSERT3(thread->klass, <=, CLASS_FAIR); // the idle thread is on no queue
 	if (likely(thread->klass == CLASS_FAIR))
 		fair_take(rq, thread);
 	else
-		class_of(thread)->take(rq, thread);
+		rt_take(rq, thread);
 	thread->on_runq = 0;
 	runq_count(rq, UINT32_MAX);
 }
@@ -62,10 +71,11 @@ static inline void runq_take_locked(struct runq *rq, struct thread *thread)
 static inline void runq_put_locked(struct runq *rq, struct thread *thread, enum put_how how)
 {
 	ASSERT3(thread->on_runq, ==, 0);
+	ASSERT3(thread->klass, <=, CLASS_FAIR);
 	if (likely(thread->klass == CLASS_FAIR))
 		fair_put(rq, thread, how);
 	else
-		class_of(thread)->put(rq, thread, how);
+		rt_put(rq, thread, how);
 	thread->on_runq = 1;
 	runq_count(rq, 1);
 }
@@ -74,8 +84,13 @@ static inline void runq_put_locked(struct runq *rq, struct thread *thread, enum 
 static inline void runq_set_slice_locked(struct runq *rq, uint64_t now_ns)
 {
 	const struct thread *running = rq->cpu->running;
-	uint64_t left_ns =
-		running->klass == CLASS_FAIR ? fair_slice(rq, running) : class_of(running)->slice(rq, running);
+	uint64_t left_ns;
+	if (likely(running->klass == CLASS_FAIR))
+		left_ns = fair_slice(rq, running);
+	else if (runq_is_rt(running))
+		left_ns = rt_slice(rq, running);
+	else
+		left_ns = class_of(running)->slice(rq, running);
 	rq->slice_end_ns = left_ns == TB_FOREVER ? TB_FOREVER : now_ns + left_ns;
 }
 

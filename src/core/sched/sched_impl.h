@@ -6,8 +6,8 @@
 //   thread.c      creation, moves between states, the list of all threads     stack.c   stacks, canary, depth
 //   join.c        end of a thread, join, reaping            prio.c      priorities, classes, affinity, isolation
 //   runq.c        one queue per CPU: in, out, who goes first, when a slice ends     park.c  park, unpark, wake
-//   dispatch.c    the switch and what follows it            class_rt.c  FIFO and RR: bitmap of 100 levels
-//   class_fair.c  virtual deadlines                         class_idle.c  the thread that runs when none wants to
+//   dispatch.c    the switch and what follows it            class_rt.c  FIFO and RR: bitmap of 100 levels (rt.h)
+//   class_fair.c  virtual deadlines (fair.h)                class_idle.c  the thread that runs when none wants to
 //   balance.c     placement of wakes, stealing, kicks       cpu.c       boot, idle loop, calls to other CPUs
 //   timer.c       timers of one CPU, sleep                  irq.c       what an interrupt does
 //   biased.c      locks of queues that their CPU takes for nothing
@@ -172,13 +172,12 @@ struct timer_cpu {
 	uint64_t armed_ns;      // own CPU, masked: what the HAL's timer is set to
 };
 
+// Into the queue and out of it is in fair.h and rt.h; runq.h chooses.
 struct sched_class {
 	const char *name;
 	enum sched_order order;
-	void (*join)(struct runq *rq, struct thread *thread);                  // becomes ready or running on this queue
-	void (*leave)(struct runq *rq, struct thread *thread);                 // is neither any more
-	void (*put)(struct runq *rq, struct thread *thread, enum put_how how); // into the queue
-	void (*take)(struct runq *rq, struct thread *thread);                  // out of it
+	void (*join)(struct runq *rq, struct thread *thread);  // becomes ready or running on this queue
+	void (*leave)(struct runq *rq, struct thread *thread); // is neither any more
 	struct thread *(*first)(const struct runq *rq);
 	void (*charge)(struct runq *rq, struct thread *thread, uint64_t ran_ns);
 	bool (*beats)(const struct thread *a, const struct thread *running);    // same order: should `a` run instead?
@@ -204,6 +203,18 @@ struct sched_state {
 static inline struct sched_state *sched_state(void)
 {
 	return kernel_self()->sched;
+}
+
+// For accounts only: two looks may be out of order by HAL_CLOCK_ROUGH_NS, so differences go through sched_passed_ns().
+// Masked.
+static inline uint64_t sched_now_ns(void)
+{
+	return hal_clock_rough_ns();
+}
+
+static inline uint64_t sched_passed_ns(uint64_t since_ns, uint64_t now_ns)
+{
+	return now_ns > since_ns ? now_ns - since_ns : 0;
 }
 
 static inline bool runq_lock(struct runq *rq)

@@ -8,7 +8,7 @@ static void thread_info_fill(struct thread *thread, struct thread_info *info)
 	bool was;
 	struct runq *rq = thread_lock(thread, &was);
 	uint64_t now_ns = clock_now_ns();
-	uint64_t passed_ns = now_ns - thread->since_ns;
+	uint64_t passed_ns = sched_passed_ns(thread->since_ns, now_ns);
 	*info = (struct thread_info){
 		.id = thread->id,
 		.state = thread->state,
@@ -69,8 +69,8 @@ err_t sched_cpu_info(uint32_t index, struct cpu_info *info)
 	info->latency_max_ns = rq->latency_max_ns;
 	info->idle_ns = cpu->idle->stats.run_ns;
 	if (cpu->running == cpu->idle)
-		info->idle_ns += now_ns - cpu->idle->since_ns;
-	info->busy_ns = now_ns - rq->online_since_ns - info->idle_ns;
+		info->idle_ns += sched_passed_ns(cpu->idle->since_ns, now_ns);
+	info->busy_ns = sched_passed_ns(rq->online_since_ns + info->idle_ns, now_ns);
 	memcpy(info->current_name, cpu->running->name, sizeof info->current_name);
 	runq_unlock(rq, was);
 	return 0;

@@ -203,6 +203,7 @@ const struct host_engine host_engine_sim = {
 	.irq_deliver = sim_irq_deliver,
 	.point = sim_at_point,
 	.clock_mono_ns = sim_clock_mono_ns,
+	.clock_look_ns = sim_clock_mono_ns,
 	.clock_wall_ns = sim_clock_wall_ns,
 	.timer_arm = sim_timer_arm,
 	.call_take = sim_call_take,

@@ -82,6 +82,7 @@ static tb_err engine_create(struct tb_instance *instance)
 	tb_err err = thr_signal_install();
 	if (err != 0)
 		return err;
+	thr_clock_prepare();
 	err = thr_pool_reserve(instance->cpu_count);
 	if (err != 0)
 		return err;
@@ -220,6 +221,7 @@ const struct host_engine host_engine_threads = {
 	.irq_deliver = thr_irq_deliver,
 	.point = engine_point,
 	.clock_mono_ns = engine_clock_mono_ns,
+	.clock_look_ns = thr_clock_look_ns,
 	.clock_wall_ns = engine_clock_wall_ns,
 	.timer_arm = thr_timer_arm,
 	.call_take = thr_call_take,

@@ -22,6 +22,7 @@
 //
 // 3 Timers (thr_timer.c). Each worker owns one POSIX timer whose signal comes to it; a home's timer is its CPU's. The host timer is
 //   set only when the kernel's deadline is earlier than what is set already; when it goes off too early it is set anew.
+//   They go by CLOCK_MONOTONIC, as hal_clock_mono_ns() does; only accounts have a cheaper clock (thr_clock.c).
 //
 // 4 Halting. host_instance_halt() makes the state HALTED; thr_stop_cpus() kicks all. Each driver leaves for good at the next
 //   signal, unmask, pause or idle; thr_quiesce() waits until none is left, so that no fn of a tb_call() runs on when it returns.
@@ -187,7 +188,7 @@ void thr_irq_deliver(struct tb_instance *instance);
 void thr_spin_wait(struct tb_instance *instance, const uint32_t *word, uint32_t seen);
 void thr_spin_wake(struct tb_instance *instance, const uint32_t *word);
 
-// ---- signals, timers, pool ------------------------------------------------------------------------------------------
+// ---- signals, clock, timers, pool ------------------------------------------------------------------------------------------
 
 // Installs the doorbell, once per process. Errors, noted for tb_error(NULL): -EINVAL, -ENOTSUP (stacks too small for this CPU).
 tb_err thr_signal_install(void) TB_MUST_USE;
@@ -195,6 +196,9 @@ void thr_signal_send(const struct host_thread *thread);
 void thr_signal_forked(void); // in the child
 // What belongs to the host thread in a signal frame: its mask for signals. Lets the doorbell through. H.
 void thr_signal_unblock(void);
+
+void thr_clock_prepare(void);                             // H; once is enough
+uint64_t thr_clock_look_ns(struct tb_instance *instance); // K, masked: hal_clock_rough_ns() looks
 
 void thr_timer_arm(struct tb_instance *instance, uint64_t deadline_ns);
 tb_err thr_timer_create(struct thr_worker *worker) TB_MUST_USE; // Errors: -EAGAIN

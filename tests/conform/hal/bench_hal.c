@@ -81,6 +81,18 @@ static int64_t job_clock(void *arg)
 	return (int64_t)sum;
 }
 
+static int64_t job_clock_rough(void *arg)
+{
+	struct job *job = arg;
+	bool was = hal_irq_save();
+	uint64_t start_ns = hal_clock_mono_ns(), sum = 0;
+	for (uint32_t i = 0; i < job->rounds; i++)
+		sum += hal_clock_rough_ns();
+	job->spent_ns = hal_clock_mono_ns() - start_ns;
+	hal_irq_restore(was);
+	return (int64_t)sum;
+}
+
 static int64_t job_mask(void *arg)
 {
 	struct job *job = arg;
@@ -258,6 +270,7 @@ int main(int argc, char **argv)
 	printf("%-36s %10s %10s\n", engine == TB_ENGINE_SIM ? "sim, ns" : "threads, ns", "best", "median");
 	tb_instance *instance = instance_new(1);
 	bench_job(instance, "hal_clock_mono_ns", job_clock, 5000);
+	bench_job(instance, "hal_clock_rough_ns", job_clock_rough, 5000);
 	bench_job(instance, "hal_irq_save + hal_irq_restore", job_mask, 50000);
 	bench_job(instance, "hal_context_switch", job_switch, 10000);
 	bench_job(instance, "hal_timer_arm, earlier than armed", job_timer_earlier, 500);

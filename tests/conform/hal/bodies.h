@@ -24,6 +24,7 @@ void body_timer_past_fires_at_once(struct conform_result *result);
 void body_timer_is_replaced(struct conform_result *result);
 void body_timer_is_disarmed(struct conform_result *result);
 void body_clock_is_one_line(struct conform_result *result);
+void body_clock_rough_is_near(struct conform_result *result);
 void body_sleep_many(struct conform_result *result);
 void body_ram_is_where_it_belongs(struct conform_result *result);
 void body_ram_is_zeroed_and_holds(struct conform_result *result);

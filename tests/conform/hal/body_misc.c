@@ -226,6 +226,7 @@ const struct conform_body conform_bodies[] = {
 	{"timer_is_replaced", body_timer_is_replaced, 1, 0},
 	{"timer_is_disarmed", body_timer_is_disarmed, 1, 0},
 	{"clock_is_one_line", body_clock_is_one_line, 4, 0},
+	{"clock_rough_is_near", body_clock_rough_is_near, 4, 0},
 	{"sleep_many", body_sleep_many, 2, 0},
 	{"ram_is_where_it_belongs", body_ram_is_where_it_belongs, 1, 0},
 	{"ram_is_zeroed_and_holds", body_ram_is_zeroed_and_holds, 1, 0},

@@ -173,6 +173,35 @@ void body_clock_is_one_line(struct conform_result *result)
 	CHECK(hal_clock_wall_ns() > hal_clock_mono_ns());
 }
 
+// Between two looks at the exact clock. The pauses let a reach run out; the whole lasts longer than a HAL needs to trust ticks.
+static void rough_main(void *arg)
+{
+	struct conform_result *result = arg;
+	for (uint32_t i = 0; i < 60; i++) {
+		uint32_t astray = 0;
+		for (uint32_t j = conform_rounds(1000); j > 0; j--) {
+			bool was = hal_irq_save();
+			uint64_t before_ns = hal_clock_mono_ns();
+			uint64_t rough_ns = hal_clock_rough_ns();
+			uint64_t after_ns = hal_clock_mono_ns();
+			hal_irq_restore(was);
+			astray += rough_ns + HAL_CLOCK_ROUGH_NS < before_ns || rough_ns > after_ns + HAL_CLOCK_ROUGH_NS;
+		}
+		CHECK(astray == 0);
+		mini_sleep_ns(500000);
+	}
+}
+
+void body_clock_rough_is_near(struct conform_result *result)
+{
+	struct mini_thread *threads[CONFIG_MAX_CPUS];
+	uint32_t count = mini()->cpu_count;
+	for (uint32_t i = 0; i < count; i++)
+		threads[i] = mini_start_on(i, rough_main, result);
+	for (uint32_t i = 0; i < count; i++)
+		mini_join(threads[i]);
+}
+
 static void sleeper_main(void *arg)
 {
 	struct conform_result *result = arg;
