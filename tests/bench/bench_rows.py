@@ -71,7 +71,7 @@ class Spawn(Peer):
 
 
 class Monitor:
-    """A command line of tbos-sim's monitor that prints JSON. Of several lines the first is dropped: it faults in host memory."""
+    """A command line of tbos-sim's monitor that prints JSON, a line or several."""
 
     def __init__(self, build, commands, cpus=1, options=()):
         self.path = os.path.join(build, 'tools/tbos-sim/tbos-sim')
@@ -81,7 +81,7 @@ class Monitor:
         # One host CPU for one virtual CPU; two cannot be told apart from outside and may use any.
         allowed = sorted(os.sched_getaffinity(0))[:1] if pinned and self.cpus == 1 else None
         lines = run_command([self.path, '--cpus', str(self.cpus), *self.options, '-c', self.commands], cpus=allowed)
-        samples = [self.sample(line) for line in (lines[1:] or lines)]
+        samples = [self.sample(line) for line in lines]
         least = [lines[0]['min']] if 'min' in lines[0] else samples
         return dict(lines[-1], median=statistics.median(samples), min=min(least))
 
@@ -139,14 +139,15 @@ def slab_rows(build):
 
 
 def trace_row(build, file, workers, fill):
-    """Plain replays only touch their blocks, so that the allocator is what is measured; filled ones tell about memory."""
+    """Plain replays only touch their blocks, so that the allocator is what is measured; filled ones tell about memory. On both sides the
+    first replay counts for memory alone: it makes the host hand out pages."""
     path = os.path.join(build, 'tests/bench', file + '.tbat')
     arguments = ['--trace', path, '--threads', str(workers)] + (['--fill'] if fill else [])
     peers = {'glibc': Peer(build, 'peer_alloc', arguments=arguments)}
     peers.update({name: Peer(build, 'peer_alloc', preload=name, arguments=arguments) for name in FAST})
-    command = f"stress -j {'' if fill else '--plain '}--workers {workers} --trace '{path}'"
+    command = f"stress -j --warm {'' if fill else '--plain '}--workers {workers} --trace '{path}'"
     title = f'{file} trace, {workers} worker{"s" if workers > 1 else ""}{", filled" if fill else ""}'
-    return Row(f'{file}-{workers}{"-fill" if fill else ""}', title, Monitor(build, '; '.join([command] * (RUNS + 1)), workers), peers,
+    return Row(f'{file}-{workers}{"-fill" if fill else ""}', title, Monitor(build, '; '.join([command] * RUNS), workers), peers,
                against=FAST, memory=fill)
 
 

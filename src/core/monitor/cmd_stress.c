@@ -35,6 +35,8 @@ static uint32_t option_take(struct stress_options *options, uint32_t left, char 
 		options->json = true;
 	else if (str_equal(name, "--plain"))
 		options->params.check = false;
+	else if (str_equal(name, "--warm"))
+		options->params.warm = true;
 	else if (value == NULL)
 		return 0;
 	else if (str_equal(name, "--workers"))
@@ -160,5 +162,7 @@ static int32_t run_stress(struct monitor_session *session, uint32_t argc, char *
 }
 
 const struct monitor_command monitor_cmd_stress = {
-	"stress", "[--workers N] [--trace FILE | --events N --seed S] [--rounds R] [--plain] [-j]",
-	"replay allocations in N threads, every block's contents checked; --plain only touches them", run_stress, NULL};
+	"stress", "[--workers N] [--trace FILE | --events N --seed S] [--rounds R] [--plain] [--warm] [-j]",
+	"replay allocations in N threads, every block's contents checked; --plain only touches them, --warm counts the "
+	"second time",
+	run_stress, NULL};

@@ -30,6 +30,7 @@ struct crew_params {
 	uint32_t workers; // 1 … STRESS_WORKERS_MAX
 	uint32_t rounds;  // ≥ 1
 	bool check;       // fill and check every block's contents
+	bool warm;        // replay it all once before what counts: the memory that it needs is the host's by then
 };
 
 // Sums over the workers (kern/allocreplay.h).
