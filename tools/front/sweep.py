@@ -76,7 +76,7 @@ def seeds(budget_s, first_seed):
                 break
             again = [*command, '--seed', str(seed), '--seeds', str(SEEDS_AT_ONCE)]
             if os.path.basename(command[0]) == 'test-unit':
-                again += ['--mem', '16', '--sequential', '1']  # bodies with nothing to interleave have one schedule
+                again += ['--mem', '24', '--sequential', '1']  # bodies with nothing to interleave have one schedule
             done = subprocess.run(again, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors='replace')
             runs += SEEDS_AT_ONCE
             bar.step(min(int(time.monotonic() - start), budget_s), budget_s, f'{runs} seeds, {failed} failures')

@@ -22,7 +22,6 @@ TEST_CPUS(sched, affinity_moves_others, 3)
 {
 	struct hog hogs[3] = {0};
 	move_to(test_run_, 0);
-	CHECK_EQ(sched_set_slice_ns(100000), 0);
 	for (uint32_t i = 0; i < 3; i++)
 		hogs[i].thread = spawn(test_run_, CLASS_FAIR, 0, 1, hog_body, &hogs[i]);
 	for (uint32_t i = 0; i < 3; i++)
