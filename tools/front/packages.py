@@ -12,12 +12,12 @@ import tempfile
 from ui import ROOT, Failure, say
 
 BUILD = [
-    'binutils', 'ca-certificates', 'gcc', 'libc6-dev', 'libcmocka-dev', 'libjansson-dev', 'libuv1-dev', 'meson', 'ninja-build',
-    'pkg-config', 'python3', 'xz-utils',
+    'binutils', 'ca-certificates', 'device-tree-compiler', 'gcc', 'libc6-dev', 'libcmocka-dev', 'libjansson-dev', 'libuv1-dev', 'meson',
+    'ninja-build', 'pkg-config', 'python3', 'xz-utils',
 ]
 ALL = BUILD + [
     'binutils-aarch64-linux-gnu', 'binutils-arm-none-eabi', 'binutils-riscv64-linux-gnu', 'clang-14', 'clang-format-14',
-    'device-tree-compiler', 'dpkg-dev', 'g++', 'gcc-aarch64-linux-gnu', 'gcc-arm-none-eabi', 'gcc-riscv64-linux-gnu', 'gdb', 'git', 'libclang-rt-14-dev',
+    'dpkg-dev', 'g++', 'gcc-aarch64-linux-gnu', 'gcc-arm-none-eabi', 'gcc-riscv64-linux-gnu', 'gdb', 'git', 'libclang-rt-14-dev',
     'libgoogle-perftools-dev', 'libjemalloc-dev', 'libmimalloc-dev', 'lld', 'llvm', 'llvm-14', 'qemu-system-arm',
     'util-linux',
 ]
