@@ -31,6 +31,11 @@ static struct kernel *tiny_kernel; // of one body at a time
 #define frame_get_node_info tiny_get_node_info
 #define frame_drain_caches tiny_drain_caches
 #define frame_check tiny_check
+#define range_alloc_aligned tiny_range_alloc_aligned
+#define range_alloc tiny_range_alloc
+#define range_size_bytes tiny_range_size_bytes
+#define range_free tiny_range_free
+#define range_shrink tiny_range_shrink
 
 err_t tiny_init(struct kernel *kernel, const struct hal_boot_info *info);
 void *tiny_alloc(uint32_t order, uint32_t mem_flags, struct account *account);
@@ -43,9 +48,19 @@ err_t tiny_group_keep(uint32_t order, void **group);
 void tiny_get_info(struct frame_info *info);
 void tiny_get_node_info(uint32_t node, struct frame_info *info);
 void tiny_drain_caches(void);
+void *tiny_range_alloc_aligned(size_t size_bytes, size_t align, uint32_t mem_flags, struct account *account);
+void *tiny_range_alloc(size_t size_bytes, uint32_t mem_flags, struct account *account);
+size_t tiny_range_size_bytes(const void *memory);
+void tiny_range_free(void *memory);
+void tiny_range_shrink(void *memory, size_t size_bytes);
 err_t tiny_check(void);
 
 #include "../../../src/core/mem/frame_bitmap.c"
+#undef range_alloc_aligned
+#undef range_alloc
+#undef range_size_bytes
+#undef range_free
+#undef range_shrink
 
 #define FRAMES 64u
 
