@@ -17,11 +17,13 @@
 #define HAL_CMDLINE_SIZE (CONFIG_TINY ? 32u : 512u)
 
 enum hal_boot_flags {
-	HAL_BOOT_SIMULATED = 1u << 0,  // the simulator drives the CPUs: hal_trace_event() wants every event
-	HAL_BOOT_TRACE = 1u << 1,      // a trace sink is attached: enable all trace points
-	HAL_BOOT_QUIET = 1u << 2,      // no banner, no log on the console below "err"
-	HAL_BOOT_MONITOR = 1u << 3,    // start the monitor on the console when booted
-	HAL_BOOT_INTERACTIVE = 1u << 4 // the console is a terminal: line editing
+	HAL_BOOT_SIMULATED = 1u << 0,   // the simulator drives the CPUs: hal_trace_event() wants every event
+	HAL_BOOT_TRACE = 1u << 1,       // a trace sink is attached: enable all trace points
+	HAL_BOOT_QUIET = 1u << 2,       // no banner, no log on the console below "err"
+	HAL_BOOT_MONITOR = 1u << 3,     // start the monitor on the console when booted
+	HAL_BOOT_INTERACTIVE = 1u << 4, // the console is a terminal: line editing
+	HAL_BOOT_RAM_DIRTY =
+		1u << 5 // RAM beyond ram_used_bytes holds anything: what must start as zero is to be cleared
 };
 
 // One run of RAM. Offsets count from the start of the instance's RAM.
@@ -36,7 +38,7 @@ struct hal_ram_node {
 struct hal_boot_info {
 	uint32_t version; // HAL_VERSION
 	uint32_t flags;   // enum hal_boot_flags
-	void *ram;        // start of RAM; struct kernel sits here, zeroed as all of RAM is
+	void *ram;        // start of RAM; struct kernel sits here, zeroed as all of RAM is (but see HAL_BOOT_RAM_DIRTY)
 	uint64_t ram_size_bytes;
 	uint64_t ram_used_bytes; // from the start: struct kernel and CPU 0's boot stack; free RAM follows
 	uint32_t node_count;

@@ -20,15 +20,18 @@ FLAVOURS = {
     'fuzz': DEBUG + ['-Doptimization=2', '-Db_sanitize=address,undefined', '-Dfuzz=true'],
     'null': [],
     'bare': [],
+    'baredebug': DEBUG,
 }
 COMPILERS = {'gcc': 'gcc', 'clang': 'clang-14'}
+CROSS = ('null', 'bare', 'baredebug')  # flavours whose variant is an architecture
 ARCHES = ['x86_64', 'aarch64', 'riscv64', 'cortex_m']
 DEFAULT_PERSONA = 'desktop_512m'
 BOARD_PERSONA = 'calc_4k'  # of Cortex-M, where the default does not fit
 
 
 class Build:
-    """One build folder. `name` is FLAVOUR-COMPILER; null-ARCH for cross builds on the null HAL, bare-ARCH for images; -PERSONA
+    """One build folder. `name` is FLAVOUR-COMPILER; null-ARCH for cross builds on the null HAL, bare-ARCH and
+    baredebug-ARCH for images; -PERSONA
     may follow."""
 
     def __init__(self, name, persona=DEFAULT_PERSONA, overlays=()):
@@ -39,7 +42,7 @@ class Build:
             name = name.removesuffix('-' + named)
         if name == 'bare-cortex_m' and persona == DEFAULT_PERSONA:
             persona = BOARD_PERSONA
-        if self.flavour not in FLAVOURS or self.variant not in (ARCHES if self.flavour in ('null', 'bare') else COMPILERS):
+        if self.flavour not in FLAVOURS or self.variant not in (ARCHES if self.flavour in CROSS else COMPILERS):
             raise Failure(f"there is no build '{name}'", 'flavours: ' + ' '.join(FLAVOURS) + '; compilers: ' + ' '.join(COMPILERS))
         self.persona = persona
         self.overlays = list(overlays)
@@ -54,7 +57,7 @@ class Build:
                 arguments += ['-Dtiny=true', '-Dframe_shift=8', '-Dpersona=calc_4k']
             return arguments
         shift = persona_frame_shift(self.persona)
-        if self.flavour == 'bare':
+        if self.flavour in ('bare', 'baredebug'):
             arguments += ['-Dhal=bare', '--cross-file', f'cross/{self.variant}.ini']
         if shift < 12:
             arguments.append('-Dtiny=true')
@@ -62,7 +65,7 @@ class Build:
 
     def environment(self):
         env = dict(os.environ, LC_ALL='C.UTF-8')
-        if self.flavour not in ('null', 'bare'):
+        if self.flavour not in CROSS:
             env['CC'] = COMPILERS[self.variant]
         return env
 

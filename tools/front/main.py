@@ -7,6 +7,7 @@ import sys
 
 import builds
 import packages
+import qemu
 import sweep
 import suites
 from ui import ROOT, Failure, parse_duration, say
@@ -19,7 +20,7 @@ BENCH_TEXT = 'measure, beside named peers; further arguments go to tests/bench/b
 def add_build_options(parser):
     parser.add_argument('--persona', default=builds.DEFAULT_PERSONA, metavar='P', help='persona of config/personas (default: %(default)s)')
     parser.add_argument('--packages', default='', metavar='A,B', help='overlays of config/packages')
-    parser.add_argument('--arch', default='x86_64', choices=builds.ARCHES, help='default: %(default)s')
+    parser.add_argument('--arch', choices=builds.ARCHES, help='an image for a machine of its own; default: a program of this Linux')
     parser.add_argument('--sanitize', choices=['asan', 'tsan'], help='asan: address and undefined behaviour; tsan: data races')
     parser.add_argument('--compiler', default='gcc', choices=list(builds.COMPILERS), help='default: %(default)s')
     kind = parser.add_mutually_exclusive_group()
@@ -27,11 +28,13 @@ def add_build_options(parser):
     kind.add_argument('--debug', dest='kind', action='store_const', const='debug', help='all checks, all schedule points')
 
 
+def words_of(text):
+    return [word for word in text.split(',') if word]
+
+
 def build_name(args):
-    if args.arch == 'cortex_m':
-        return 'bare-' + args.arch
-    if args.arch != 'x86_64':
-        return 'null-' + args.arch
+    if args.arch:
+        return ('baredebug-' if args.kind == 'debug' else 'bare-') + args.arch
     return f'{args.sanitize or args.kind or "release"}-{args.compiler}'
 
 
@@ -41,9 +44,16 @@ def command_setup(args):
 
 
 def command_build(args):
-    if args.arch not in ('x86_64', 'cortex_m'):
-        say(f'{args.arch}: there is no bare HAL yet; building the kernel on the null HAL, which proves that it links, not that it boots')
-    builds.build(build_name(args), args.persona, [name for name in args.packages.split(',') if name])
+    if args.arch and (args.sanitize or args.compiler != 'gcc'):
+        raise Failure('an image is built by gcc, without sanitizers', 'leave out --sanitize and --compiler, or --arch')
+    made = builds.build(build_name(args), args.persona, words_of(args.packages))
+    if args.arch and args.arch != 'cortex_m':
+        qemu.size_report(made.folder)
+
+
+def command_qemu(args):
+    made = builds.build(build_name(args), args.persona, words_of(args.packages), quiet=True)
+    return qemu.run(made.folder, args)
 
 
 def command_run(arguments):
@@ -83,6 +93,21 @@ def command_sweep(args):
     return sweep.seeds(parse_duration(args.budget), args.first_seed)
 
 
+def qemu_options(parser):
+    machines = '; '.join(f'{arch}: {" ".join(names)}' for arch, names in qemu.MACHINES.items())
+    parser.add_argument('--arch', choices=sorted(qemu.MACHINES), default='x86_64', help='default: %(default)s')
+    parser.add_argument('--machine', metavar='M', help=f'default: the first of its architecture. {machines}')
+    parser.add_argument('--persona', default=builds.DEFAULT_PERSONA, metavar='P', help='persona of config/personas (default: %(default)s)')
+    parser.add_argument('--packages', default='', metavar='A,B', help='overlays of config/packages')
+    parser.add_argument('--cpus', type=int, metavar='N', help="default: the persona's")
+    parser.add_argument('--mem', metavar='SIZE', help="default: the persona's")
+    parser.add_argument('--initrd', metavar='FILE', help='boot module, which monitor commands know as initrd')
+    parser.add_argument('--debug', dest='kind', action='store_const', const='debug', help='all checks')
+    parser.add_argument('--line', default='', metavar='TEXT', help='more words for the boot command line')
+    parser.add_argument('-c', dest='commands', metavar='COMMANDS', help='monitor commands, separated by ";"; without, the monitor is yours')
+    parser.add_argument('flags', nargs='*', metavar='QEMU FLAG', help='after --, handed to the emulator')
+
+
 def parser_make():
     parser = argparse.ArgumentParser(prog='./tools/tbos', description='TBOS: set up, build, run, test. Each command prepares what it needs.')
     commands = parser.add_subparsers(dest='command', metavar='COMMAND', required=True)
@@ -95,6 +120,7 @@ def parser_make():
     sub = command('setup', command_setup, 'install missing packages (root or sudo) and fetch the sources of the wraps')
     sub.add_argument('--build-only', action='store_true', help='only what building and running need')
     add_build_options(command('build', command_build, 'build; ./tbos-sim then runs the result'))
+    qemu_options(command('qemu', command_qemu, "build an image and boot it in the emulator; the exit status is the guest's"))
     command('run', None, RUN_TEXT)
     sub = command('test', command_test, 'run the tests; the last line sums them up')
     tier = sub.add_mutually_exclusive_group()

@@ -65,6 +65,8 @@ static err_t region_describe(struct frame_state *state, struct frame_region *reg
 	if (taken >= region->end - region->first)
 		return ERR(EINVAL);
 	region->frames = frame_address(state, region->first);
+	if ((kernel_self()->flags & HAL_BOOT_RAM_DIRTY) != 0)
+		memset(region->frames, 0, size_bytes);
 	region_init(region, region->first + taken);
 	return 0;
 }

@@ -143,7 +143,8 @@ void body_module_errors(struct conform_result *result)
 	int32_t id;
 	uint64_t size;
 	CHECK(hal_module_open("/nonexistent/module", &id, &size) == -2);
-	CHECK(hal_module_open("/", &id, &size) == -21);
+	CHECK(hal_module_open("/", &id, &size) ==
+	      (CONFIG_HAL_HOSTED ? -21 : -2)); // modules of a boot loader have no folders
 	for (uint32_t i = 0; i < 16; i++)
 		CHECK(hal_module_open(result->input, &ids[i], &size) == 0);
 	CHECK(hal_module_open(result->input, &id, &size) == -24);
