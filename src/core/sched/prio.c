@@ -76,13 +76,15 @@ void sched_inherit(struct thread *thread, int32_t prio)
 	runq_unlock(rq, was);
 }
 
-// Whether the thread runs where it may not; if so, its CPU has been told.
+// Whether the thread runs where it may not, and its CPU has been told; or is on the way from there, by code that nobody preempts.
 static bool thread_is_misplaced(struct thread *thread)
 {
 	bool was;
 	struct runq *rq = thread_lock(thread, &was);
-	bool misplaced = thread->state == THREAD_RUNNING && !balance_allows(thread, rq->cpu->hal.index);
-	if (misplaced)
+	bool runs = thread->state == THREAD_RUNNING;
+	bool misplaced = (runs || (thread->state == THREAD_READY && thread->on_runq == 0)) &&
+			 !balance_allows(thread, rq->cpu->hal.index);
+	if (misplaced && runs)
 		runq_look_locked(rq);
 	runq_unlock(rq, was);
 	return misplaced;
@@ -116,6 +118,7 @@ err_t thread_set_affinity(struct thread *thread, const struct cpu_mask *mask)
 {
 	struct sched_state *state = sched_state();
 	bool move = false;
+	preempt_disable();               // others may wait for the end of the thread's way
 	spin_lock(&state->threads_lock); // against isolation
 	err_t err = balance_has_cpu(mask, NO_CPU) ? 0 : ERR(EINVAL);
 	if (err == 0)
@@ -123,6 +126,7 @@ err_t thread_set_affinity(struct thread *thread, const struct cpu_mask *mask)
 	spin_unlock(&state->threads_lock);
 	if (move)
 		balance_send(thread);
+	preempt_enable();
 	if (err == 0)
 		thread_wait_placed(thread);
 	return err;
