@@ -12,6 +12,8 @@ enum lock_rank {
 	// Sleeping locks.
 	LOCK_RANK_BOOT,
 	LOCK_RANK_MONITOR,
+	LOCK_RANK_APP,    // an application of a small machine: one request at a time
+	LOCK_RANK_SCREEN, // its display
 	LOCK_RANK_TEST_OUTER,
 	LOCK_RANK_TEST_MIDDLE,
 	LOCK_RANK_TEST_INNER,

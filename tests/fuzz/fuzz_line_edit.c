@@ -2,7 +2,7 @@
 //
 // Fuzz target: the line editor. The first byte chooses the width and whether there is history and completion; the rest is typed. After
 // every key the invariants hold, what is written to the terminal stays bounded, and a finished line is valid UTF-8 without NUL.
-#include "../../src/core/monitor/line_edit.h"
+#include "kern/line_edit.h"
 
 #include "kern/assert.h"
 #include "kern/string.h"

@@ -35,7 +35,7 @@
 #include "kern/sched.h"
 
 #define APP_LINE_SIZE (FRAME_SIZE_IS_SMALL ? 40u : 96u)
-#define APP_WORDS_MAX 6u
+#define APP_WORDS_MAX 3u // the last takes the rest of the line
 #define FRAME_SIZE_IS_SMALL (CONFIG_FRAME_SHIFT < 10)
 
 // Also opaque in kern/monitor.h.
@@ -57,6 +57,8 @@ struct calc {
 
 // Calculates, prints the result or what is wrong, keeps it. Exit status 0 or 1.
 int32_t calc_line(struct calc *calc, struct monitor_session *session, const char *text, size_t size_bytes);
+// A result of one's own goes into the history too.
+void calc_keep(struct calc *calc, const char *text, size_t size_bytes, int64_t value);
 void calc_history(const struct calc *calc, struct monitor_session *session);
 
 // What ps prints, collected first: printing has no place on a small stack beneath thread_each(), nor time with preemption off.

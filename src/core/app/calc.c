@@ -17,10 +17,10 @@ static bool look_up(void *context, uint32_t number, int64_t *value)
 	return true;
 }
 
-static void keep(struct calc *calc, const char *text, size_t size, int64_t value)
+void calc_keep(struct calc *calc, const char *text, size_t size_bytes, int64_t value)
 {
 	uint32_t at = ++calc->count % HISTORY_COUNT;
-	size = MIN(size, (size_t)APP_LINE_SIZE - 1);
+	size_t size = MIN(size_bytes, (size_t)APP_LINE_SIZE - 1);
 	calc->answers[at] = value;
 	memcpy(calc->texts[at], text, size);
 	calc->texts[at][size] = '\0';
@@ -39,7 +39,7 @@ int32_t calc_line(struct calc *calc, struct monitor_session *session, const char
 		monitor_printf(session, "error at %u: %s\n", calc->work.place, expression_error(err));
 		return 1;
 	}
-	keep(calc, text, size_bytes, value);
+	calc_keep(calc, text, size_bytes, value);
 	(void)decimal_write(value, result);
 	monitor_printf(session, "#%u = %s\n", calc->count, result);
 	return 0;

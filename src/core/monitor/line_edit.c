@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Keys to edits. A table maps control keys; escape sequences are a small state machine; what is left is text.
-#include "line_edit.h"
+#include "kern/line_edit.h"
 
 #include "kern/compiler.h"
 #include "kern/err.h"

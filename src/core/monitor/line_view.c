@@ -2,7 +2,7 @@
 //
 // The line on the screen: redrawn whole after each key, one row, scrolled sideways when it is too long; and completion,
 // which is as much about showing as about inserting. A code point counts one column.
-#include "line_edit.h"
+#include "kern/line_edit.h"
 
 #include "kern/compiler.h"
 #include "kern/fmt.h"

@@ -23,7 +23,7 @@
 #include "kern/monitor.h"
 #include "kern/thread.h"
 
-#include "line_edit.h"
+#include "kern/line_edit.h"
 
 #define MONITOR_LINE_MAX 65536u
 #define MONITOR_ARGS_MAX 64u

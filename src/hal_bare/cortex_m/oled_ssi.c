@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The LM3S6965 board's display: SSD0323 behind SSI 0 (a PL022), chip select on PD0... and data/command on PC7. Each byte of its
+// The LM3S6965 board's display: SSD0323 behind SSI 0 (a PL022), selected by its frame signal; data/command is PC7. PD0 selects the memory
+// card that shares the wires, low, and stays high. Each byte of its
 // memory is two pixels of 4 bits, so a column byte of ours becomes 8 rows; a pair of columns makes the bytes of one rectangle.
 #include "board.h"
 
@@ -14,7 +15,7 @@
 #define SR_BUSY (1u << 4)
 #define CR1_ENABLE (1u << 1)
 
-#define SELECT (1u << 0)  // PD0, low
+#define NO_CARD (1u << 0) // PD0
 #define IS_DATA (1u << 7) // PC7
 #define PIN(port, mask) REG((port) + 4 * (mask))
 
@@ -26,7 +27,6 @@
 #define CMD_NORMAL 0xa4
 #define CMD_ON 0xaf
 #define CMD_CONTRAST 0x81
-#define REMAP_NIBBLES 0x02u // left pixel in the high half... the low one without it
 
 static void ssi_send(uint8_t byte)
 {
@@ -43,10 +43,8 @@ static void ssi_send(uint8_t byte)
 static void send(bool data, const uint8_t *bytes, uint32_t count)
 {
 	PIN(PORT_C, IS_DATA) = data ? IS_DATA : 0;
-	PIN(PORT_D, SELECT) = 0;
 	for (uint32_t i = 0; i < count; i++)
 		ssi_send(bytes[i]);
-	PIN(PORT_D, SELECT) = SELECT;
 }
 
 static void window(uint32_t first_byte, uint32_t bytes, uint32_t row)
@@ -74,8 +72,9 @@ void oled_ssi_start(void)
 	REG(PORT_A + 0x51c) |= 0x2c;
 	REG(PORT_C + 0x400) |= IS_DATA;
 	REG(PORT_C + 0x51c) |= IS_DATA;
-	REG(PORT_D + 0x400) |= SELECT;
-	REG(PORT_D + 0x51c) |= SELECT;
+	REG(PORT_D + 0x400) |= NO_CARD;
+	REG(PORT_D + 0x51c) |= NO_CARD;
+	PIN(PORT_D, NO_CARD) = NO_CARD;
 	SSI_CR1 = 0;
 	SSI_CPSR = 10;    // 50 MHz / 10 = 5 MHz
 	SSI_CR0 = 0x00c7; // 8 bits, idle high, second edge

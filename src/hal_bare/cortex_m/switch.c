@@ -13,6 +13,8 @@
 #define MPU_REGION_GUARD 7u
 #define MPU_RBAR_VALID 0x10u
 
+_Static_assert(CONFIG_KSTACK_SIZE % 8 == 0 && CONFIG_BOOT_STACK_SIZE % 8 == 0,
+	       "AAPCS: arguments of 64 bits lie at multiples of 8");
 _Static_assert(offsetof(struct hal_thread, sp) == 20, "the handlers know the place");
 _Static_assert(offsetof(struct hal_thread, sanitizer) == 24, "the handlers know the place");
 _Static_assert(offsetof(struct hal_thread, cpu) == 0, "the switch leaves it to the kernel");
@@ -118,7 +120,7 @@ static uintptr_t guard_of(const struct hal_thread *thread, size_t header_size_by
 
 tb_err hal_context_init(struct hal_thread *thread, size_t header_size_bytes, void (*entry)(void *), void *arg)
 {
-	uint32_t *frame = (uint32_t *)(void *)((char *)thread + CONFIG_KSTACK_SIZE) - FRAME_WORDS - 1;
+	uint32_t *frame = (uint32_t *)(void *)((char *)thread + CONFIG_KSTACK_SIZE) - FRAME_WORDS;
 
 	memset(frame, 0, FRAME_WORDS * sizeof *frame);
 	frame[0] = HAL_CORTEX_MASK;

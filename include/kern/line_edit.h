@@ -3,13 +3,13 @@
 // One line being typed: bytes in, bytes out, no I/O of its own, so that a test or a fuzzer can drive it. Keys are those of
 // readline's emacs mode: arrows, Home, End, Delete; ^A ^E ^B ^F ^D ^H ^K ^U ^W ^Y ^T ^L ^P ^N ^C ^R; M-b M-f M-d; Tab. Text is UTF-8; a
 // malformed byte is dropped. A line longer than the screen scrolls sideways.
-#ifndef LINE_EDIT_H
-#define LINE_EDIT_H
+#ifndef KERN_LINE_EDIT_H
+#define KERN_LINE_EDIT_H
 
 #include "tbos/types.h"
 
-#define LINE_EDIT_SIZE 1024u
-#define LINE_HISTORY_COUNT 64u
+#define LINE_EDIT_SIZE (CONFIG_TINY ? 96u : 1024u)
+#define LINE_HISTORY_COUNT (CONFIG_TINY ? 8u : 64u)
 
 enum line_result {
 	LINE_MORE,        // go on feeding
