@@ -192,6 +192,8 @@ void paging_init(void);
 void *bare_map(uint64_t phys, uint64_t size_bytes, uint32_t prot);
 // Makes one 4 KiB page of the RAM window a hole, or maps it again. irq-safe. False when the pool is used up.
 bool paging_hole(uintptr_t address, bool hole) TB_MUST_USE;
+// The entry that maps an address now, 0: none. Any context.
+uint64_t paging_entry(uintptr_t address);
 // Whether a load from here would succeed (fault reports read through it). Any context.
 bool paging_is_mapped(uintptr_t address);
 uint64_t paging_root(void);
@@ -229,16 +231,19 @@ void bare_delay_ns(uint64_t duration_ns);
 
 struct bare_uart {
 	void (*put)(struct bare_uart *uart, char byte);
-	int (*get)(struct bare_uart *uart);     // −1: nothing
-	void (*listen)(struct bare_uart *uart); // enable the receive interrupt
-	uintptr_t base;                         // mapped registers, or a port
-	uint32_t shift;                         // log2 of the distance of registers
-	uint32_t width;                         // bytes of an access: 1, 4; 0: ports
+	int (*get)(struct bare_uart *uart);               // −1: nothing
+	void (*listen)(struct bare_uart *uart);           // set up, receive interrupt on
+	void (*receive)(struct bare_uart *uart, bool on); // the receive interrupt
+	uintptr_t base;                                   // mapped registers, or a port
+	uint32_t shift;                                   // log2 of the distance of registers
+	uint32_t width;                                   // bytes of an access: 1, 4; 0: ports
 };
 
 void console_set(struct bare_uart *uart);     // the one and only; output begins at once
 void console_interrupt(struct bare_cpu *cpu); // from the UART's vector. Masked
-void console_script(const char *text);        // input comes from here, then ends
+// Before console_interrupt(), where the interrupt is a level: off until the kernel has read all there is. Masked.
+void console_quiet(void);
+void console_script(const char *text); // input comes from here, then ends
 void console_write_raw(const char *bytes, size_t size_bytes);
 void console_panic_mode(void); // no lock from now on
 extern struct bare_uart uart_16550, uart_pl011;
@@ -249,6 +254,7 @@ struct fault_report {
 	const char *what; // "page fault", "undefined instruction"
 	const char *why;  // decoded cause, or ""
 	uintptr_t pc, sp, fp;
+	uintptr_t link;    // return address that no frame holds yet, 0: none
 	uintptr_t address; // that was accessed
 	bool has_address;
 	const char *const *names; // registers
@@ -258,7 +264,7 @@ struct fault_report {
 
 // Prints the report and a backtrace, then ends by policy. A fault inside it ends at once. Any context.
 void fault_die(const struct fault_report *report) __attribute__((__noreturn__));
-void fault_backtrace(uintptr_t pc, uintptr_t fp, uintptr_t sp);
+void fault_backtrace(uintptr_t pc, uintptr_t link, uintptr_t fp, uintptr_t sp);
 // The function that holds `address`: name (or NULL) and offset.
 const char *symbol_find(uintptr_t address, uintptr_t *offset);
 

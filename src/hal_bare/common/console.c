@@ -18,6 +18,7 @@ static char early[EARLY_SIZE];
 static uint32_t early_size;
 static const char *script; // what is left of it
 static bool scripted;
+static uint32_t quiet; // atomic: the receive interrupt is off
 
 static void write_bytes(const char *bytes, size_t size_bytes)
 {
@@ -55,6 +56,12 @@ void console_script(const char *text)
 	scripted = true;
 }
 
+void console_quiet(void)
+{
+	uart->receive(uart, false);
+	__atomic_store_n(&quiet, 1, __ATOMIC_SEQ_CST);
+}
+
 void console_interrupt(struct bare_cpu *cpu)
 {
 	bare_irq(cpu, HAL_IRQ_CONSOLE);
@@ -85,6 +92,8 @@ size_t hal_console_read(char *bytes, size_t size_bytes, bool *end)
 	} else {
 		for (int byte; size < size_bytes && uart != NULL && (byte = uart->get(uart)) >= 0;)
 			bytes[size++] = (char)byte;
+		if (size < size_bytes && __atomic_exchange_n(&quiet, 0, __ATOMIC_SEQ_CST) != 0)
+			uart->receive(uart, true);
 	}
 	bare_lock_free(&lock, was);
 	return size;

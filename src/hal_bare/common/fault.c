@@ -34,10 +34,12 @@ static bool may_read(uintptr_t address)
 }
 
 // By frame pointers: arch_frame_next() knows where a frame keeps its caller's.
-void fault_backtrace(uintptr_t pc, uintptr_t fp, uintptr_t sp)
+void fault_backtrace(uintptr_t pc, uintptr_t link, uintptr_t fp, uintptr_t sp)
 {
 	bare_print("backtrace:\n");
 	print_place("  ", pc);
+	if (is_text(link))
+		print_place("  ", link - 1);
 	uint32_t count = 0;
 	uintptr_t last = 0;
 	while (count < FRAMES_MAX && fp > last) {
@@ -102,7 +104,7 @@ void fault_die(const struct fault_report *report)
 		bare_print("  address %16lx\n", (uint64_t)report->address);
 	print_place("  at ", report->pc);
 	print_registers(report);
-	fault_backtrace(report->pc, report->fp, report->sp);
+	fault_backtrace(report->pc, report->link, report->fp, report->sp);
 	bare_end(-5, true);
 }
 
@@ -115,7 +117,6 @@ void hal_panic(const char *message)
 		bare_end(-5, true);
 	cpu_stop_others();
 	bare_print("\npanic: %s\n", message);
-	fault_backtrace((uintptr_t)__builtin_return_address(0), (uintptr_t)__builtin_frame_address(0),
-			hal_stack_pointer());
+	fault_backtrace((uintptr_t)hal_panic, 0, (uintptr_t)__builtin_frame_address(0), hal_stack_pointer());
 	bare_end(-5, true);
 }

@@ -154,17 +154,22 @@ bool paging_hole(uintptr_t address, bool hole)
 	return entry != NULL;
 }
 
-bool paging_is_mapped(uintptr_t address)
+uint64_t paging_entry(uintptr_t address)
 {
 	uint64_t table = root_phys;
 	if (!bare.paged || !arch_address_is_canonical(address))
-		return false;
+		return 0;
 	for (uint32_t level = arch_levels - 1;; level--) {
 		uint64_t entry = *entry_in(table, address, level);
 		if (!arch_pte_is_valid(entry))
-			return false;
+			return 0;
 		if (level == 0 || arch_pte_is_leaf(entry, level))
-			return true;
+			return entry;
 		table = arch_pte_phys(entry);
 	}
+}
+
+bool paging_is_mapped(uintptr_t address)
+{
+	return paging_entry(address) != 0;
 }

@@ -4,6 +4,11 @@
 // from the image's start, ascending, and where each name begins in a text of names. The first link has none.
 #include "../bare_impl.h"
 
+#if defined(__riscv)
+// The linker must not shorten in one link, where the table is missing, what it leaves in the other.
+__asm__(".option norelax");
+#endif
+
 extern const uint32_t bare_symbol_count __attribute__((__weak__));
 extern const uint32_t bare_symbol_offsets[] __attribute__((__weak__));
 extern const uint32_t bare_symbol_names[] __attribute__((__weak__));

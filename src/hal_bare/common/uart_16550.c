@@ -13,7 +13,7 @@ enum {
 };
 
 #define IER_RECEIVED 1u
-#define FCR_ENABLE 0x07u // FIFOs on and cleared, interrupt at one byte
+#define FCR_ENABLE 0x01u // FIFOs on, interrupt at one byte; what was typed before stays
 #define LCR_8N1 3u
 #define MCR_OUT 0x0bu // DTR, RTS, OUT2: lets the interrupt out on a PC
 #define LSR_DATA 1u
@@ -63,12 +63,17 @@ static int get(struct bare_uart *uart)
 	return (int)(reg_read(uart, REG_DATA) & 0xff);
 }
 
+static void receive(struct bare_uart *uart, bool on)
+{
+	reg_write(uart, REG_IER, on ? IER_RECEIVED : 0);
+}
+
 static void listen(struct bare_uart *uart)
 {
 	reg_write(uart, REG_LCR, LCR_8N1);
 	reg_write(uart, REG_FCR, FCR_ENABLE);
 	reg_write(uart, REG_MCR, MCR_OUT);
-	reg_write(uart, REG_IER, IER_RECEIVED);
+	receive(uart, true);
 }
 
-struct bare_uart uart_16550 = {.put = put, .get = get, .listen = listen};
+struct bare_uart uart_16550 = {.put = put, .get = get, .listen = listen, .receive = receive};

@@ -39,13 +39,18 @@ static int get(struct bare_uart *uart)
 	return (int)(*reg(uart, REG_DR) & 0xff);
 }
 
+static void receive(struct bare_uart *uart, bool on)
+{
+	*reg(uart, REG_IMSC) = on ? INT_RECEIVE : 0;
+}
+
 static void listen(struct bare_uart *uart)
 {
 	*reg(uart, REG_LCRH) = LCRH_8BIT_FIFO;
 	*reg(uart, REG_CR) = CR_ON;
 	*reg(uart, REG_IFLS) = 0;
 	*reg(uart, REG_ICR) = 0x7ff;
-	*reg(uart, REG_IMSC) = INT_RECEIVE;
+	receive(uart, true);
 }
 
-struct bare_uart uart_pl011 = {.put = put, .get = get, .listen = listen};
+struct bare_uart uart_pl011 = {.put = put, .get = get, .listen = listen, .receive = receive};
