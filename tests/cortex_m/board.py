@@ -13,7 +13,7 @@ import tempfile
 import time
 
 QEMU = 'qemu-system-arm'
-PATIENCE_S = 60
+PATIENCE_S = 240
 
 
 class Lost(Exception):

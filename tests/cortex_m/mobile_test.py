@@ -31,7 +31,7 @@ class Mobile(Board):
         answer = self.until(PROMPT).split('\n', 1)[1]
         return '' if answer == PROMPT[1:] else answer.removesuffix(PROMPT)
 
-    def until(self, wanted, patience_s=60):
+    def until(self, wanted, patience_s=240):
         return super().until(wanted.replace('\n', '\r\n', 1) if wanted.startswith('\n') else wanted, patience_s).replace('\r\n', '\n')
 
     def key(self, name):
@@ -57,7 +57,7 @@ class Mobile(Board):
                     lit.add((x, y))
         return lit
 
-    def shows(self, column, row, text, inverse=False, patience_s=20):
+    def shows(self, column, row, text, inverse=False, patience_s=120):
         """Waits until the display shows the text there, pixel by pixel."""
         end = time.monotonic() + patience_s
         wanted = drawn(column, row, text, inverse)
