@@ -84,4 +84,9 @@ struct hal_thread {
 #include "hal/inline_bare.h"
 #endif
 
+// From the base of a stack: below lie the header and, where the HAL guards stacks, a page that must not be touched.
+#ifndef HAL_STACK_OFFSET
+#define HAL_STACK_OFFSET 0u
+#endif
+
 #endif

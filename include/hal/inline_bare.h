@@ -106,6 +106,8 @@ static inline void hal_irq_restore(bool was)
 #error "bare HAL: unknown architecture"
 #endif
 
+#define HAL_STACK_OFFSET 8192u
+
 static inline struct hal_thread *hal_self(void)
 {
 	return (struct hal_thread *)(hal_stack_pointer() & ~(uintptr_t)(CONFIG_KSTACK_SIZE - 1));

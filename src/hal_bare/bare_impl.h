@@ -43,6 +43,7 @@
 #define BARE_PAGE_SIZE 4096ull
 #define BARE_LARGE_SIZE 0x200000ull
 #define BARE_GUARD_OFFSET BARE_PAGE_SIZE // of a stack's guard page
+_Static_assert(BARE_GUARD_OFFSET + BARE_PAGE_SIZE == HAL_STACK_OFFSET, "the guard lies below the stack");
 #define BARE_RANGES_MAX 64u
 #define BARE_MODULES_MAX 8u
 #define BARE_EMERGENCY_SIZE 8192u // stack of one CPU for faults that have no other

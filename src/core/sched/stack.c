@@ -111,7 +111,7 @@ void stack_check(const struct thread *thread)
 // Reads another thread's stack while it runs: a race whose outcome is at worst a stale figure.
 static no_asan no_tsan size_t stack_scan(const struct thread *thread)
 {
-	const unsigned char *low = (const unsigned char *)(thread + 1);
+	const unsigned char *low = (const unsigned char *)thread + MAX(sizeof *thread, (size_t)HAL_STACK_OFFSET);
 	const unsigned char *high = (const unsigned char *)thread + CONFIG_KSTACK_SIZE;
 	while (low < high && *(const volatile unsigned char *)low == STACK_FILL)
 		low++;

@@ -158,6 +158,9 @@ void bare_main(uint64_t protocol, uint64_t info, uint64_t image_phys)
 	arch_boot_record(&bare.boot, protocol, info);
 	options_read();
 	machine_init();
+	if (!bare.options.has_quiet)
+		bare_print("boot: %s, image of %lu KiB at %lx, memory from %lx to %lx\n", bare.boot.protocol,
+			   bare.boot.image_size_bytes >> 10, image_phys, bare.ram_phys, bare.ram_end);
 	paging_init();
 	arch_init();
 	cpus_limit();
