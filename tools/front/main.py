@@ -73,7 +73,7 @@ def command_test(args):
 
 
 def command_lint(_):
-    return suites.run([row for row in suites.rows('full') if row.suite in ('lint', 'symbols')], 'normal')
+    return suites.run([row for row in suites.rows('full') if row.suite in ('lint', 'lint-null', 'symbols')], 'normal')
 
 
 def command_bench(arguments):
