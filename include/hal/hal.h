@@ -26,7 +26,8 @@ enum hal_boot_flags {
 		1u << 5 // RAM beyond ram_used_bytes holds anything: what must start as zero is to be cleared
 };
 
-// One run of RAM. Offsets count from the start of the instance's RAM.
+// One run of RAM. Offsets count from the start of the instance's RAM. On machines of their own there may be holes between runs, and
+// several runs of one node.
 struct hal_ram_node {
 	uint64_t offset;
 	uint64_t size_bytes;

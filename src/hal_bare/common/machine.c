@@ -6,6 +6,7 @@
 #include "memmap.h"
 
 #define POOL_FIXED (1ull << 20)
+#define FIRST_SHARE 16
 #define LOW_LIMIT (1ull << 20) // below: firmware's, and where CPUs start on x86-64
 
 static struct memmap map; // boot only, too large for a stack
@@ -59,15 +60,18 @@ static void pool_place(void)
 	bare.pool_size_bytes = request.size_bytes;
 }
 
-// The window begins at a large page, because struct kernel stands at its start.
+// The window begins at a large page, because struct kernel stands at its start. The first run also holds what the kernel needs to
+// describe all the others: one that is small beside them (what lies below an image, say) is passed over.
 static void runs_choose(void)
 {
 	struct hal_boot_info *info = &bare.info;
 	struct memmap_run runs[HAL_MAX_NODES];
-	uint64_t left_out;
+	uint64_t left_out, usable_bytes = memmap_usable_bytes(&map);
 	uint32_t count = memmap_runs(&map, 0, 0 - BARE_LARGE_SIZE, BARE_PAGE_SIZE, runs, HAL_MAX_NODES, &left_out);
 	for (uint32_t i = 0; i < count; i++) {
 		uint64_t start = runs[i].start, end = runs[i].start + runs[i].size_bytes;
+		if (info->node_count == 0 && runs[i].size_bytes < usable_bytes / FIRST_SHARE)
+			continue;
 		if (info->node_count == 0) {
 			start = (start + BARE_LARGE_SIZE - 1) & ~(BARE_LARGE_SIZE - 1);
 			bare.ram_phys = start;
