@@ -32,14 +32,15 @@ void assert_fail(const char *expression, const char *file, uint32_t line)
 	panic("%s:%u: not true: %s", file, line, expression);
 }
 
-// Small numbers in decimal, pointers without their address, everything else in hexadecimal.
+// Pointers into RAM without their address, wherever RAM lies; small numbers in decimal; other pointers; the rest in hexadecimal.
 static void value_format(char text[VALUE_SIZE], uint64_t value)
 {
 	int64_t number = (int64_t)value;
 	char pointer[FMT_POINTER_SIZE];
 
 	fmt_pointer(pointer, (const void *)(uintptr_t)value);
-	if (number > -DECIMAL_LIMIT && number < DECIMAL_LIMIT)
+	bool is_small = number > -DECIMAL_LIMIT && number < DECIMAL_LIMIT;
+	if (is_small && pointer[0] != 'r')
 		ksnprintf(text, VALUE_SIZE, "%lld", (long long)number);
 	else if (pointer[0] == 'r' || pointer[0] == 'i')
 		ksnprintf(text, VALUE_SIZE, "%s", pointer);
