@@ -12,6 +12,7 @@ int main(int argc, char **argv)
 	int status = options_parse(argc, argv, &options, &done);
 	if (status != 0 || done)
 		return status;
+	persona_enter(argv, options.persona);
 	if (options.verify)
 		return verify_run(&options);
 	run_once(&options, 0, false, &result);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // tbos-sim: one instance of TBOS as a Linux process. main.c chooses; options.c reads the command line; run.c makes,
-// boots, commands and ends an instance and collects what can be reported; verify.c runs twice and compares; report.c prints
+// boots, commands and ends an instance and collects what can be reported; persona.c goes on in another executable; verify.c runs twice and compares; report.c prints
 // the report; trace_file.c writes the event log (Chrome Trace Event JSON, which Perfetto opens).
 //
 // Exit status: the last monitor command's, 0 … 255; 1 an error of ours, 2 a wrong command line, 3 --verify found a
@@ -60,6 +60,9 @@ int options_parse(int argc, char **argv, struct sim_options *options, bool *done
 // One run. `poison` as tb_config.poison; `silent` drops the console output (it still counts and is hashed).
 void run_once(const struct sim_options *options, uint32_t poison, bool silent, struct sim_result *result);
 int run_exit_status(const struct sim_result *result);
+
+// persona.c: goes on in the executable that has the persona, if it is another. Returns when there is none.
+void persona_enter(char **argv, const char *name);
 
 int verify_run(const struct sim_options *options);
 

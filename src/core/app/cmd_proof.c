@@ -3,6 +3,7 @@
 // Commands that show the machine at its limits: how two busy threads share it, how late timers are, what faults look like.
 #include "app_impl.h"
 
+#include "hal/cpu.h"
 #include "kern/mem.h"
 #include "kern/string.h"
 
@@ -24,6 +25,7 @@ static void spin_loop(struct spin *spin, uint32_t index)
 		atomic_store_u32_relaxed(&spin->counts[index], spin->counts[index] + 1);
 		if (clock_now_ns() >= spin->until_ns)
 			atomic_store_u32_relaxed(&spin->stop, 1);
+		hal_cpu_relax();
 	}
 }
 

@@ -73,7 +73,7 @@ static void call_log(const struct sim_caller *caller)
 // An idle CPU takes the call, a drawn one when none is idle.
 static struct sim_cpu *call_cpu(struct sim_instance *instance)
 {
-	struct sim_cpu *started[CONFIG_MAX_CPUS];
+	struct sim_cpu *started[CONFIG_MAX_CPUS] = {NULL};
 	uint32_t count = 0;
 	for (uint32_t i = 0; i < instance->cpu_count; ++i) {
 		if (instance->cpus[i].state == SIM_CPU_IDLE)

@@ -52,7 +52,9 @@ static bool load_persona(struct persona_conf *conf, const char *path, const stru
 	}
 	if (!load(conf, path))
 		return false;
-	for (size_t i = 0; i < options->overlay_count; i++)
+	// Those of another frame size are left out: overlays may not suit them.
+	bool kept = conf->frame_size_bytes == options->frame_size_bytes;
+	for (size_t i = 0; kept && i < options->overlay_count; i++)
 		if (!load(conf, options->overlays[i]))
 			return false;
 	if (persona_conf_validate(conf, &error))
