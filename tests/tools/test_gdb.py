@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 from tap import TIMEOUT_S, Monitor, run, table
 
@@ -63,9 +64,21 @@ class Scene:
         self.said = {name: self.monitor.ask(name) for name in ('dmesg', 'ps', 'cpus', 'timers', 'counters')}
         self.monitor.ask('trace off all')
         self.said['trace'] = self.monitor.ask('trace')
-        # Last, so that nothing is allocated after it; the reader of the next line is asleep by then.
+        # Last, so that nothing is allocated after it.
         for name in ('slab', 'mem'):
             self.said[name] = self.monitor.ask(name)
+        self.rest()
+
+    def rest(self):
+        """Until every thread of the process sleeps, and is still asleep a little later: the answer comes before its writer parks."""
+        quiet, end = 0, time.monotonic() + TIMEOUT_S
+        while quiet < 4 and time.monotonic() < end:
+            states = []
+            for path in glob.glob(f'/proc/{self.monitor.pid}/task/*/stat'):
+                with open(path, encoding='utf-8') as file:
+                    states.append(file.read().rpartition(')')[2].split()[0])
+            quiet = quiet + 1 if set(states) == {'S'} else 0
+            time.sleep(0.05)
 
     def compare(self, seen):
         self.compare_threads(seen)
