@@ -14,7 +14,7 @@ size_t LLVMFuzzerCustomMutator(uint8_t *bytes, size_t size, size_t size_max, uns
 size_t LLVMFuzzerMutate(uint8_t *bytes, size_t size, size_t size_max);
 
 enum {
-	PATHS_MAX = 64 // nodes whose neighbours are looked up too: that costs a walk each
+	PATHS_MAX = 16 // nodes whose neighbours are looked up too: that costs a walk each
 };
 
 static struct fdt_machine machine;

@@ -92,6 +92,8 @@ static void paths_know_units_and_aliases(void **state)
 	tree_bytes(&tree, "open", "/soc", 4);
 	tree_end(&tree);
 	tree_node(&tree, "soc");
+	tree_node(&tree, "uart@30@1");
+	tree_end(&tree);
 	tree_node(&tree, "uart@20");
 	tree_end(&tree);
 	tree_node(&tree, "uart@10");
@@ -104,7 +106,7 @@ static void paths_know_units_and_aliases(void **state)
 	assert_string_equal(fdt_name(&fdt, &node), "uart@10");
 	assert_true(fdt_find(&fdt, "serial0/port", SIZE_MAX, &node));
 	assert_true(fdt_find(&fdt, "/soc/uart", SIZE_MAX, &node));
-	assert_string_equal(fdt_name(&fdt, &node), "uart@20");
+	assert_string_equal(fdt_name(&fdt, &node), "uart@30@1");
 	assert_true(fdt_find(&fdt, "/soc/uart@10xyz", 12, &node));
 	assert_true(fdt_find(&fdt, "//soc///uart@10/", SIZE_MAX, &node));
 	assert_true(fdt_name_is(&fdt, &node, "uart"));
@@ -165,7 +167,7 @@ static void reg_is_translated_up_to_the_root(void **state)
 	tree_words(&tree, "#size-cells", 1, 1u);
 	tree_bytes(&tree, "ranges", "", 0);
 	tree_node(&tree, "device");
-	tree_words(&tree, "reg", 8, 0x8100u, 0x100u, 0xfffu, 1u, 0xfffu, 2u, 0x7000u, 1u);
+	tree_words(&tree, "reg", 10, 0x8100u, 0x100u, 0xfffu, 1u, 0xfffu, 2u, 0x7000u, 1u, 0x1000u, 0u);
 	tree_end(&tree);
 	tree_end(&tree);
 	tree_node(&tree, "shut");
@@ -178,14 +180,15 @@ static void reg_is_translated_up_to_the_root(void **state)
 	tree_end(&tree);
 	root_open(&fdt);
 	struct fdt_node device = find(&fdt, "/outer/inner/device"), shut = find(&fdt, "/outer/shut/device");
-	assert_int_equal(fdt_reg_count(&fdt, &device), 4);
+	assert_int_equal(fdt_reg_count(&fdt, &device), 5);
 	assert_int_equal(fdt_reg(&fdt, &device, 0, &range), 0);
 	assert_true(range.start == 0x500000100 && range.size_bytes == 0x100);
 	assert_int_equal(fdt_reg(&fdt, &device, 1, &range), 0);
 	assert_true(range.start == 0x1fff && range.size_bytes == 1);
 	assert_int_equal(fdt_reg(&fdt, &device, 2, &range), -PURE_ERANGE); // leaves its window
 	assert_int_equal(fdt_reg(&fdt, &device, 3, &range), -PURE_ERANGE); // in no window
-	assert_int_equal(fdt_reg(&fdt, &device, 4, &range), -PURE_ENOENT);
+	assert_int_equal(fdt_reg(&fdt, &device, 4, &range), -PURE_ERANGE); // empty, at the end of its window
+	assert_int_equal(fdt_reg(&fdt, &device, 5, &range), -PURE_ENOENT);
 	assert_int_equal(fdt_reg(&fdt, &shut, 0, &range), -PURE_ERANGE); // no ranges at all
 	assert_int_equal(fdt_reg_raw(&fdt, &shut, 0, &range), 0);
 	assert_true(range.start == 5 && range.size_bytes == 0);
@@ -335,6 +338,9 @@ static void headers_that_lie_are_refused(void **state)
 		be32_put(tree.blob + lies[i].offset, lies[i].value);
 		assert_int_equal(fdt_open(&fdt, tree.blob, tree.size_bytes), lies[i].err);
 	}
+	tree_finish(&tree);
+	be32_put(tree.blob + 32, tree.strings_size - 1); // the last name has no end now
+	assert_int_equal(fdt_open(&fdt, tree.blob, tree.size_bytes), -PURE_EINVAL);
 	tree_finish(&tree);
 	for (size_t size = 0; size < tree.size_bytes; size++)
 		assert_int_equal(fdt_open(&fdt, tree.blob, size), -PURE_EINVAL);

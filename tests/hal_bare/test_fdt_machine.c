@@ -124,7 +124,7 @@ static void riscv_virt(void **state)
 	assert_true(machine.reboot.address == 0x100000 && machine.reboot.value == 0x7777);
 }
 
-// Two sockets have a PLIC each; the console's is the first socket's, although the other comes first in the tree.
+// Two sockets have a PLIC each; the console's is the first socket's.
 static void riscv_virt_with_two_sockets(void **state)
 {
 	(void)state;
@@ -303,6 +303,43 @@ static void the_console_has_a_place_among_many_lines(void **state)
 	assert_int_equal(machine.damaged, 1);
 }
 
+static void plic_write(const char *name, uint32_t phandle, uint32_t address)
+{
+	tree_node(&tree, name);
+	tree_text(&tree, "compatible", "riscv,plic0");
+	tree_words(&tree, "phandle", 1, phandle);
+	tree_words(&tree, "#interrupt-cells", 1, 1u);
+	tree_words(&tree, "reg", 2, address, 0x400000u);
+	tree_words(&tree, "riscv,ndev", 1, 10u + phandle);
+	tree_end(&tree);
+}
+
+// The console's controller is taken wherever it stands, and what the first one had filled is gone.
+static void the_consoles_controller_is_taken(void **state)
+{
+	(void)state;
+	for (uint32_t consoles = 1; consoles <= 4; consoles++) {
+		hand_made_begin();
+		tree_node(&tree, "chosen");
+		tree_text(&tree, "stdout-path", "/serial");
+		tree_end(&tree);
+		for (uint32_t i = 1; i <= 3; i++)
+			plic_write("plic", i, i << 24);
+		tree_node(&tree, "serial");
+		tree_text(&tree, "compatible", "ns16550a");
+		tree_words(&tree, "reg", 2, 0x1000u, 0x100u);
+		tree_words(&tree, "interrupts-extended", 2, consoles, 5u);
+		tree_end(&tree);
+		hand_made_read();
+		uint32_t expected = consoles <= 3 ? consoles : 1; // 4 is nobody's: then the first
+		assert_int_equal(machine.intc.phandle, expected);
+		assert_int_equal(machine.intc.sources, 10 + expected);
+		range_is(machine.intc.distributor, (uint64_t)expected << 24, 0x400000);
+		assert_int_equal(machine.truncated, 2);
+		assert_int_equal(machine.uarts[0].irq.valid, consoles <= 3);
+	}
+}
+
 static void psci_0_1_has_numbers_of_its_own(void **state)
 {
 	(void)state;
@@ -418,6 +455,7 @@ const struct CMUnitTest fdt_machine_tests[] = {
 	cmocka_unit_test(reservations_come_from_both_places),
 	cmocka_unit_test(more_than_fits_is_counted),
 	cmocka_unit_test(the_console_has_a_place_among_many_lines),
+	cmocka_unit_test(the_consoles_controller_is_taken),
 	cmocka_unit_test(psci_0_1_has_numbers_of_its_own),
 	cmocka_unit_test(isa_texts_of_all_ages_are_read),
 	cmocka_unit_test(damaged_trees_do_no_harm),
