@@ -326,6 +326,36 @@ static void a_broken_xsdt_leaves_the_rsdt(void **state)
 	blocks_free();
 }
 
+// A FADT of version 5 whose registers are where the standard says, in both forms; flags choose.
+static void fadt_flags_choose_registers(void **state)
+{
+	(void)state;
+	for (uint32_t flags = 0; flags < 4; flags++) {
+		uint8_t body[268 - 36] = {0};
+		le_put(body + 112 - 36, (flags & 1) << 10 | (flags & 2) << 7, 4); // RESET_REG_SUP, TMR_VAL_EXT
+		body[116 - 36] = 1, body[117 - 36] = 8;
+		le_put(body + 120 - 36, 0x64, 8);
+		body[128 - 36] = 0xfe;
+		le_put(body + 64 - 36, 0xb004, 4); // PM1a as a port of two bytes
+		body[89 - 36] = 2;
+		le_put(body + 68 - 36, 0x1111, 4);      // PM1b in both forms: the wide one counts
+		le_put(body + 184 - 36, 0x03001000, 4); // memory, 16 bits, by dwords
+		le_put(body + 188 - 36, 0xfed80000, 8);
+		le_put(body + 109 - 36, 1 << 2 | 1 << 5, 2); // no VGA, no CMOS clock, no 8042
+		root_make(1);
+		table_make(TABLE_AT, "FACP", 5, body, sizeof body);
+		root_read();
+		blocks_free();
+		assert_int_equal(machine.fadt.has_reset, flags & 1);
+		assert_int_equal(machine.fadt.pm_timer_32bit, flags >> 1);
+		register_is(machine.fadt.reset, ACPI_SPACE_IO, 0x64, 8);
+		register_is(machine.fadt.pm1a_control, ACPI_SPACE_IO, 0xb004, 16);
+		register_is(machine.fadt.pm1b_control, ACPI_SPACE_MEMORY, 0xfed80000, 16);
+		assert_int_equal(machine.fadt.pm1b_control.access, 3);
+		assert_false(machine.fadt.has_8042 || machine.fadt.has_vga || machine.fadt.has_rtc);
+	}
+}
+
 static bool s5_read(const void *aml, uint32_t size_bytes)
 {
 	uint8_t fadt[116 - 36] = {0};
@@ -409,6 +439,7 @@ const struct CMUnitTest acpi_tests[] = {
 	cmocka_unit_test(srat_of_revision_1_has_small_domains),
 	cmocka_unit_test(damaged_tables_are_named_and_left_out),
 	cmocka_unit_test(a_broken_xsdt_leaves_the_rsdt),
+	cmocka_unit_test(fadt_flags_choose_registers),
 	cmocka_unit_test(the_sleep_type_is_a_package_of_constants),
 	cmocka_unit_test(damaged_bytes_do_no_harm),
 };

@@ -129,6 +129,10 @@ static void long_lines_are_cut(void **state)
 	assert_int_equal(strlen(cmdline.rest), 4 * 128 - 1);
 	assert_int_equal(cmdline.fault.count, 300 - 128);
 	assert_int_equal(cmdline.fault.offset, 4 * 128);
+	memcpy(text + 4 * 127, "a=bc", 4); // with its NUL one byte too long
+	cmdline_parse(&cmdline, text, 4 * 128);
+	assert_int_equal(strlen(cmdline.rest), 4 * 127 - 1);
+	assert_true(cmdline.fault.count == 1 && cmdline.fault.offset == 4 * 127);
 	memcpy(text, "c=", 2);
 	memset(text + 2, 'x', CMDLINE_COMMAND_SIZE);
 	cmdline_parse(&cmdline, text, 2 + CMDLINE_COMMAND_SIZE - 1);

@@ -40,6 +40,22 @@ static void block_function_of_zeros(void **state)
 	assert_memory_equal(out, second, sizeof second);
 }
 
+// Zeros at the end of a short addition are not the padding.
+static void additions_of_zeros_matter(void **state)
+{
+	uint8_t out[4][16];
+
+	(void)state;
+	for (size_t size = 0; size < 4; size++) {
+		struct entropy_pool pool;
+		entropy_pool_init(&pool);
+		entropy_pool_add(&pool, "\0\0\0", size);
+		entropy_pool_get(&pool, out[size], sizeof out[size]);
+		for (size_t k = 0; k < size; k++)
+			assert_memory_not_equal(out[size], out[k], sizeof out[size]);
+	}
+}
+
 static void additions_matter_and_so_do_their_borders(void **state)
 {
 	static const char *const ways[][3] = {
@@ -106,6 +122,7 @@ static void requests_may_have_any_size(void **state)
 const struct CMUnitTest entropy_tests[] = {
 	cmocka_unit_test(block_function_gives_the_standards_bytes),
 	cmocka_unit_test(block_function_of_zeros),
+	cmocka_unit_test(additions_of_zeros_matter),
 	cmocka_unit_test(additions_matter_and_so_do_their_borders),
 	cmocka_unit_test(the_key_changes_with_every_request),
 	cmocka_unit_test(requests_may_have_any_size),

@@ -61,6 +61,14 @@ static void ranges_that_wrap_are_cut(void **state)
 	assert_true(memmap_check(&map));
 }
 
+static bool is_reserved(uint64_t address)
+{
+	for (uint32_t i = 0; i < map.count; i++)
+		if (map.entries[i].start <= address && address < map.entries[i].end)
+			return map.entries[i].kind == MEMMAP_RESERVED;
+	return false;
+}
+
 static void full_storage_gives_up_the_smallest(void **state)
 {
 	(void)state;
@@ -82,8 +90,7 @@ static void full_storage_gives_up_the_smallest(void **state)
 	assert_true(memmap_check(&map));
 	assert_int_equal(memmap_usable_bytes(&map), 0);
 	for (uint32_t i = 0; i < 1000; i++)
-		memmap_add(&map, ((uint64_t)i << 20) + (1u << 19), PAGE, 0);
-	assert_int_equal(memmap_usable_bytes(&map), 0); // none was forgotten
+		assert_true(is_reserved(((uint64_t)i << 20) + (1u << 19)));
 }
 
 static void nodes_come_later(void **state)
