@@ -3,7 +3,8 @@
 // SIGSEGV and SIGBUS. A fault is the kernel's when it happened on a kernel stack, or when a door of ours touched RAM on
 // its behalf. The handler runs on the host thread's alternate stack, because the kernel stack may be what overflowed;
 // it notes the registers and continues the host thread at fault_land(), on the host stack, which reports and ends the
-// instance. Any other fault goes to the handler that was there before.
+// instance. Any other fault goes to the handler that was there before, and so does a signal that somebody sent: no
+// instruction failed, wherever it arrives.
 #include "host_fault.h"
 
 #include "host_backtrace.h"
@@ -43,15 +44,25 @@ static long action_swap(int signal, const struct kernel_action *set, struct kern
 	return host_syscall(SYS_rt_sigaction, (uintptr_t)signal, (uintptr_t)set, (uintptr_t)old, sizeof set->mask);
 }
 
-// Not ours: hand on, or let the instruction fault again with the default action.
+host_uninstrumented static bool fault_is_sent(const siginfo_t *info)
+{
+	return info->si_code <= 0; // sigaction(2), "The siginfo_t argument to a SA_SIGINFO handler"
+}
+
+// Not ours: hand on, or let the default action have it: the instruction faults again, what was sent is sent again.
 host_uninstrumented static void fault_chain(int signal, siginfo_t *info, void *context)
 {
 	const struct kernel_action *old = &previous[signal == SIGBUS];
 	uintptr_t handler = (uintptr_t)old->handler;
 
+	if (handler == (uintptr_t)SIG_IGN && fault_is_sent(info))
+		return;
 	if (handler == (uintptr_t)SIG_DFL || handler == (uintptr_t)SIG_IGN) {
 		struct kernel_action standard = {.mask = 0};
 		action_swap(signal, &standard, NULL);
+		if (fault_is_sent(info))
+			host_syscall(SYS_tgkill, (uintptr_t)host_syscall(SYS_getpid, 0, 0, 0, 0),
+				     (uintptr_t)host_syscall(SYS_gettid, 0, 0, 0, 0), (uintptr_t)signal, 0);
 	} else if (old->flags & SA_SIGINFO) {
 		old->handler(signal, info, context);
 	} else {
@@ -100,7 +111,7 @@ host_uninstrumented static void fault_handler(int signal, siginfo_t *info, void 
 	struct host_thread *thread = host_thread_current();
 	uintptr_t sp = (uintptr_t)registers[REG_RSP];
 
-	if (!fault_is_ours(thread, sp, (uintptr_t)info->si_addr)) {
+	if (fault_is_sent(info) || !fault_is_ours(thread, sp, (uintptr_t)info->si_addr)) {
 		fault_chain(signal, info, arg);
 		return;
 	}

@@ -4,6 +4,7 @@
 # tbos-sim on a terminal, under a shell with job control that is played here: stops and continues, the background, sizes, and
 # every way to end. What is looked at is the terminal's mode, what is drawn, and how the process ends.
 import contextlib
+import ctypes
 import fcntl
 import json
 import os
@@ -19,6 +20,8 @@ from tap import TIMEOUT_S, run
 
 SIM = os.path.abspath(sys.argv[1])
 PROMPT = 'tbos> '
+SYS_TGKILL = 234  # x86-64
+libc = ctypes.CDLL(None)
 
 
 def shell(commands, answers, slave):
@@ -61,6 +64,7 @@ def shell(commands, answers, slave):
         os.kill(-pid, signal.SIGCONT)
 
     jobs = {'start': start, 'wait': wait, 'fg': foreground, 'bg': lambda pid: os.kill(-pid, signal.SIGCONT), 'kill': os.kill,
+            'thread_kill': lambda pid, tid, number: libc.syscall(SYS_TGKILL, pid, tid, number),
             'cook': lambda: termios.tcsetattr(slave, termios.TCSANOW, cooked)}
     for line in commands:
         name, *arguments = json.loads(line)
@@ -266,6 +270,23 @@ def test_ends(terminal, number, typed=None):
     terminal.becomes(terminal.is_first, 'restored')
 
 
+def test_fault_sent(terminal, engine):
+    """SIGSEGV from elsewhere that meets a kernel thread is no fault of the kernel's."""
+    pid = terminal.start('--engine', engine)
+    terminal.type('stress --workers 2 --rounds 1000000\r')
+    time.sleep(0.3)
+    busy = max(os.listdir(f'/proc/{pid}/task'), key=lambda tid: processor_time(pid, tid))
+    terminal.ask('thread_kill', pid, int(busy), signal.SIGSEGV)
+    ended = terminal.ask('wait', pid)
+    assert ended == ['killed', signal.SIGSEGV], ended
+    terminal.becomes(terminal.is_first, 'restored')
+
+
+def processor_time(pid, tid):
+    with open(f'/proc/{pid}/task/{tid}/stat', encoding='ascii') as file:
+        return int(file.read().rsplit(')', 1)[1].split()[11])
+
+
 def test_end_of_input(terminal):
     pid = terminal.start()
     leave(terminal, pid, '\x04', 0)
@@ -322,6 +343,8 @@ def cases():
     yield 'the terminal changes its size', with_terminal(test_size)
     for number in ('SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGABRT', 'SIGSEGV', 'SIGKILL'):
         yield f'ends by {number}', with_terminal(lambda t, n=number: test_ends(t, getattr(signal, n)))
+    for engine in ('threads', 'sim'):
+        yield f'SIGSEGV sent to a busy CPU, {engine}', with_terminal(lambda t, e=engine: test_fault_sent(t, e))
     yield 'ends by ^\\', with_terminal(lambda t: test_ends(t, signal.SIGQUIT, '\x1c'))
     yield 'ends by ^D', with_terminal(test_end_of_input)
     yield 'the terminal hangs up', with_terminal(test_hangup)
