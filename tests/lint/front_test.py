@@ -4,6 +4,7 @@
 import contextlib
 import io
 import os
+import subprocess
 import sys
 import tempfile
 
@@ -11,6 +12,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 sys.path.insert(0, os.path.join(ROOT, 'tools/front'))
 
 import packages  # noqa: E402
+import stall  # noqa: E402
 import suites  # noqa: E402
 import ui  # noqa: E402
 
@@ -85,6 +87,18 @@ def duration(text):
         return 'refused'
 
 
+def watched(script):
+    """Status of a test that runs `script`, how many the watch took for stuck, and whether it named what they ran."""
+    text = []
+    root = subprocess.Popen(['/bin/sh', '-c', f'{script} & wait $!; exit $?'])
+    watch = stall.Watch(root.pid, text.append, stall_s=1.0, look_s=0.1)
+    watch.debugger = False
+    watch.start()
+    status = root.wait()
+    watch.stop()
+    return status, watch.found, any(script in line for line in text)
+
+
 def cases():
     tap = '1..5\nok 1 - a\nnot ok 2 - b\nok 3 - c # SKIP no host\n    not ok 1 - subtest\nok 4 - d\n# ok\n'
     good = {'name': 'a', 'result': 'OK', 'returncode': 0}
@@ -105,6 +119,10 @@ def cases():
     for tier in suites.TIERS:
         budget_s = sum(row.budget_s for row in suites.rows(tier))
         yield f'budgets of the {tier} tier leave a fifth of its time to builds', budget_s <= suites.LIMIT_S[tier] * 0.8, True
+    yield 'the explanation of a failed point is shown', suites.failed_points('ok 1\n# x\nnot ok 2\n# why\n# how\nok 3\n# y\n'), [
+        'not ok 2', '# why', '# how']
+    yield 'what hangs is named and ended', watched('sleep 71'), (137, 1, True)
+    yield 'what works long is left alone', watched("timeout -s INT 2 sh -c 'while :; do :; done'"), (124, 0, False)
     yield 'durations', [duration(text) for text in ('90', '90s', '10m', '2h', 'x', '0', '')], [90, 90, 600, 7200] + ['refused'] * 3
     count, text = derive('sources.list', DEB_LINES)
     yield 'one-line sources: entries of the distribution', count, 2

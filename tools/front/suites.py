@@ -13,6 +13,7 @@ import time
 
 import builds
 import packages
+import stall
 from ui import ROOT, Failure, Progress, say, show
 
 TIERS = ['quick', 'normal', 'full']
@@ -92,13 +93,22 @@ def judge(entry, is_tap):
     return count
 
 
+def failed_points(text):
+    """The failed points of a TAP stream, each with the comment that follows it."""
+    shown, keep = [], False
+    for line in text.splitlines():
+        keep = line.startswith('not ok') or (keep and line.startswith('#'))
+        if keep:
+            shown.append(line)
+    return shown
+
+
 def report_failure(build, entry):
-    output = (entry.get('stdout') or '') + (entry.get('stderr') or '')
-    lines = output.splitlines()
-    bad = [line for line in lines if line.startswith('not ok')] or lines[-40:]
+    out, err = (entry.get('stdout') or ''), (entry.get('stderr') or '')
     command = ' '.join(entry.get('command', []))
     say(f'FAILED {entry["name"]} ({build.name}): {entry["result"]}, exit {entry.get("returncode")}')
-    say('\n'.join('    ' + line for line in bad[:40]))
+    lines = failed_points(out)[:40] or out.splitlines()[-40:]
+    say('\n'.join('    ' + line for line in lines + err.splitlines()[-30:]))
     say(f'    repeat: {command}')
 
 
@@ -131,6 +141,8 @@ def meson_test(build, row, tier, total):
     start, cpu = time.monotonic(), cpu_seconds()
     process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                errors='replace')
+    watch = stall.Watch(process.pid, say)
+    watch.start()
     said, done = [], 0
     for line in process.stdout:
         said.append(line)
@@ -138,6 +150,7 @@ def meson_test(build, row, tier, total):
             done += 1
             bar.step(done, total, line.strip())
     process.wait()
+    watch.stop()
     bar.close()
     took = time.monotonic() - start, cpu_seconds() - cpu
     if not os.path.exists(log):

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Trace points of the running instance. TRACE_TEST_MARK is the tests' own event.
+#include "kern/math.h"
 #include "kern/trace.h"
 
 #include "kern/counter.h"
@@ -132,15 +133,16 @@ TEST_CPUS(trace, records_of_all_cpus_come_in_order_of_time, 4)
 	kfree(cursor);
 }
 
-// At one time the lower CPU comes first.
+// At one time the lower CPU comes first. The time is to come, so that no record before ours in its ring is later and holds it back.
 TEST_CPUS(trace, ties_are_shown_by_cpu, 2)
 {
 	struct trace_cursor *cursor = kmalloc(sizeof *cursor, 0);
-	struct trace_record record = {.event = TRACE_TEST_MARK, .a = 61, .ts_ns = clock_now_ns()};
+	struct trace_record record = {.event = TRACE_TEST_MARK, .a = 61};
 	uint32_t next_cpu = 0;
 
 	REQUIRE(cursor != NULL);
 	CHECK_EQ(trace_enable("all", false), 0);
+	record.ts_ns = clock_now_ns() + NS_PER_S;
 	for (uint32_t cpu = kernel_self()->cpu_count; cpu-- > 0;) {
 		record.cpu = cpu;
 		CHECK(ring_write(&kernel_self()->cpus[cpu]->trace->ring, &record));
