@@ -26,6 +26,8 @@
 //
 // 4 Life of an instance:  NEW → BOOTING → RUNNING → HALTED, or from any state → HALTED. host_instance_halt() makes the last
 //   step, once; the first status wins. A halted instance runs no kernel code again; its RAM stays until tb_destroy().
+//   An engine may cut a masked kernel off as soon as it is halted, but not one that is HOST_CRITICAL: who halts it is, until all who
+//   wait have been woken.
 //
 // 5 Locks, in order: slot table → instance.lock → engine's own → fiber table. None is held while a kernel context runs, nor taken on
 //   a kernel stack except inside host_stack_call().
@@ -198,7 +200,11 @@ static inline struct host_thread *host_driver(struct tb_instance *instance)
 	return __atomic_load_n(&host_cpu(instance)->driver, __ATOMIC_RELAXED);
 }
 
-// Makes the state HALTED with this status, unless it is already; wakes tb_wait(). Any stack; async-signal-safe. True when it was us.
+// hal_thread.irq_off: masked, and not to be cut off by a halt.
+#define HOST_CRITICAL 2u
+
+// Makes the state HALTED with this status, unless it is already; wakes tb_wait(). Any stack, K: critical; async-signal-safe. True when
+// it was us.
 bool host_instance_halt(struct tb_instance *instance, int32_t status);
 
 // hal_boot_done(): BOOTING → RUNNING unless it has halted; wakes tb_boot(). Any stack.

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: MIT
 //
 // Instances come and go without a trace: thousands are created, booted, used and destroyed under both engines, many at once
-// and one after the other; afterwards the process has the descriptors, mappings, host threads and memory it had.
+// and one after the other; afterwards the process has the descriptors, mappings, host threads and memory it had. And they end
+// while their doorbell rings all the time: whoever halts an instance must not be cut off before all who wait for it are woken.
 #include "tbos/tbos.h"
 
 #include <dirent.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define TOGETHER 40
@@ -139,9 +142,90 @@ static void check_churn(const char *name, uint32_t engine, uint64_t count)
 	printf("# %llu instances: %s\n", (unsigned long long)count, detail);
 }
 
+// ---- ends under a storm -----------------------------------------------------------------------------------------------
+
+#define STORM_PAUSE 1000u
+
+struct storm {
+	pthread_t thread;
+	uint32_t over;
+	uint64_t rings;
+};
+
+// The workers that drive CPUs; those made since the last look are met at the next. Not who waits: it would be woken by that.
+static uint32_t threads_list(pid_t *tids, uint32_t most)
+{
+	uint32_t count = 0;
+	pid_t self = (pid_t)syscall(SYS_gettid);
+	DIR *dir = opendir("/proc/self/task");
+	struct dirent *entry;
+	while (dir != NULL && (entry = readdir(dir)) != NULL && count < most) {
+		pid_t tid = (pid_t)atoi(entry->d_name);
+		if (tid > 0 && tid != self && tid != getpid())
+			tids[count++] = tid;
+	}
+	if (dir != NULL)
+		closedir(dir);
+	return count;
+}
+
+static void *storm_main(void *arg)
+{
+	struct storm *storm = arg;
+	pid_t tids[256], process = getpid();
+	while (__atomic_load_n(&storm->over, __ATOMIC_RELAXED) == 0) {
+		uint32_t count = threads_list(tids, sizeof tids / sizeof tids[0]);
+		for (uint32_t round = 0; round < 200; round++)
+			for (uint32_t i = 0; i < count; i++, storm->rings++) {
+				syscall(SYS_tgkill, process, tids[i], tb_signal());
+				for (volatile uint32_t wait = STORM_PAUSE; wait > 0; wait--) // they must get on, too
+					continue;
+			}
+	}
+	return NULL;
+}
+
+// Its workers bring it down while this thread waits for the end.
+static tb_err one_in_storm(uint64_t seed)
+{
+	tb_instance *instance = NULL;
+	int32_t status = 0;
+	tb_err err = open_instance(TB_ENGINE_THREADS, seed, &instance);
+	if (err == 0)
+		err = tb_command(instance, "poweroff 3", &status);
+	if (err == 0)
+		err = tb_wait(instance, &status);
+	if (err == 0 && status != 3)
+		err = -EPROTO;
+	tb_err end = instance != NULL ? tb_destroy(instance) : 0;
+	return err != 0 ? err : end;
+}
+
+static void check_storm(uint64_t count)
+{
+	struct storm storm = {.over = 0};
+	char detail[128];
+	tb_err err = 0;
+	uint64_t seed = 1;
+	err = one(TB_ENGINE_THREADS, 1); // from here on the signal is handled
+	if (err != 0 || pthread_create(&storm.thread, NULL, storm_main, &storm) != 0) {
+		report(false, "end_under_a_storm", "no instance, or no host thread");
+		return;
+	}
+	for (; seed <= count && err == 0; seed++)
+		err = one_in_storm(seed);
+	__atomic_store_n(&storm.over, 1, __ATOMIC_RELAXED);
+	pthread_join(storm.thread, NULL);
+	snprintf(detail, sizeof detail, "error %d at %llu, after %llu rings", err, (unsigned long long)seed,
+		 (unsigned long long)storm.rings);
+	report(err == 0 && storm.rings > count, "end_under_a_storm", detail);
+	printf("# %s\n", detail);
+}
+
 int main(int argc, char **argv)
 {
 	uint64_t count = argc > 1 ? strtoull(argv[1], NULL, 10) : 1000;
+	check_storm(count / 10); // first, while there are few to ring
 	check_churn("threads_leave_nothing", TB_ENGINE_THREADS, count);
 	check_churn("sim_leaves_nothing", TB_ENGINE_SIM, count);
 	printf("1..%u\n", test_number);

@@ -27,7 +27,7 @@
 // 4 Halting. host_instance_halt() makes the state HALTED; thr_stop_cpus() kicks all. Each driver leaves for good at the next
 //   signal, unmask, pause or idle; thr_quiesce() waits until none is left, so that no fn of a tb_call() runs on when it returns.
 //
-//   In plain builds a masked kernel is cut off too, wherever it is, except in doors that say thr_critical_begin().
+//   In plain builds a masked kernel is cut off too, wherever it is, except where it is HOST_CRITICAL.
 //
 // Lock order: thr_instance.lock (host stacks) → pool lock. call_lock and the pool's free_lock are leaves that critical
 //   doors on kernel stacks take too.
@@ -39,7 +39,6 @@
 #include "../host_syscall.h"
 
 #define THR_KICK (1u << 30)
-#define THR_CRITICAL 2u // hal_thread.irq_off: masked, and not to be abandoned
 #define THR_CACHE_LINE 64
 
 struct thr_cpu;
@@ -149,7 +148,7 @@ static inline uint64_t thr_clock_ns(const struct tb_instance *instance)
 // A door that changes what outlives the instance or other CPUs rely on must not be cut off half-way by a halt. K, masked.
 static inline void thr_critical_begin(void)
 {
-	*(volatile uint32_t *)&hal_self()->irq_off = THR_CRITICAL;
+	*(volatile uint32_t *)&hal_self()->irq_off = HOST_CRITICAL;
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 

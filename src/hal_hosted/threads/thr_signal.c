@@ -132,11 +132,11 @@ host_uninstrumented struct hal_thread *thr_doorbell_deliver(struct hal_thread *t
 	return thread;
 }
 
-// A masked thread of a halted instance may be cut off anywhere in plain builds, except in the door that holds a lock of
-// ours. Sanitizers may be at work below masked code; there it leaves at its next door.
+// A masked thread of a halted instance may be cut off anywhere in plain builds, except where it holds a lock of ours or
+// has others still to wake. Sanitizers may be at work below masked code; there it leaves at its next door.
 host_uninstrumented static bool may_abandon(const struct hal_thread *thread)
 {
-	return !HOST_FIBERS && *(const volatile uint32_t *)&thread->irq_off != THR_CRITICAL;
+	return !HOST_FIBERS && *(const volatile uint32_t *)&thread->irq_off != HOST_CRITICAL;
 }
 
 host_uninstrumented struct hal_thread *thr_doorbell(int signal, siginfo_t *info, ucontext_t *context)

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
 // Trace points of the running instance. TRACE_TEST_MARK is the tests' own event.
-#include "kern/math.h"
 #include "kern/trace.h"
 
 #include "kern/counter.h"
+#include "kern/math.h"
 #include "kern/mem.h"
 #include "kern/sched.h"
 #include "kern/string.h"
