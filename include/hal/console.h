@@ -13,6 +13,10 @@ void hal_console_write(const char *bytes, size_t size_bytes);
 // *end set, when the input has ended. irq-safe.
 size_t hal_console_read(char *bytes, size_t size_bytes, bool *end);
 
+// Begins or ends the wait of a thread for more input, after hal_console_read() has had none. A HAL whose input stops the whole world
+// until it comes (the simulator reading a file or pipe) takes more only in between; others do nothing. irq-safe.
+void hal_console_wait(bool waits);
+
 // Columns of the terminal, 80 when it is none. irq-safe.
 uint32_t hal_console_columns(void);
 

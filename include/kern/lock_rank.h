@@ -14,6 +14,8 @@ enum lock_rank {
 	LOCK_RANK_MONITOR,
 	LOCK_RANK_APP,    // an application of a small machine: one request at a time
 	LOCK_RANK_SCREEN, // its display
+	LOCK_RANK_DRILL,  // the monitor's drill
+	LOCK_RANK_DRILL_INNER,
 	LOCK_RANK_TEST_OUTER,
 	LOCK_RANK_TEST_MIDDLE,
 	LOCK_RANK_TEST_INNER,

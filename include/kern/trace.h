@@ -36,6 +36,7 @@ struct trace_state {
 	uint32_t enabled[TRACE_WORDS]; // atomic: wanted by anybody
 	uint32_t ringed[TRACE_WORDS];  // atomic: wanted in the rings
 	uint32_t sink;                 // immutable: the HAL wants every event
+	struct trace_hash *hash;       // atomic: somebody hashes (kern/trace_hash.h)
 };
 
 struct trace_cpu {

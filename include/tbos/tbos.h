@@ -34,7 +34,10 @@ enum tb_config_flags {
 	TB_CONFIG_MONITOR = 1u << 0,     // start the monitor on the console
 	TB_CONFIG_INTERACTIVE = 1u << 1, // the console is a terminal: line editing
 	TB_CONFIG_QUIET = 1u << 2,       // no banner, only errors on the console
-	TB_CONFIG_TRACE = 1u << 3        // enable all trace points, hand events to trace_fn
+	TB_CONFIG_TRACE = 1u << 3,       // enable all trace points, hand events to trace_fn
+	// TB_ENGINE_SIM, one CPU, a world of its own: time stands still while anybody runs and moves, when the CPU is idle, to the
+	// next timer. What polls the clock for an end never sees it. For comparing runs with those of machines (clock=stepped).
+	TB_CONFIG_STEPPED = 1u << 4
 };
 
 struct tb_trace_record {

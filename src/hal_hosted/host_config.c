@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FLAGS_ALL (TB_CONFIG_MONITOR | TB_CONFIG_INTERACTIVE | TB_CONFIG_QUIET | TB_CONFIG_TRACE)
+#define FLAGS_ALL (TB_CONFIG_MONITOR | TB_CONFIG_INTERACTIVE | TB_CONFIG_QUIET | TB_CONFIG_TRACE | TB_CONFIG_STEPPED)
 
 void tb_config_init(struct tb_config *config)
 {
@@ -43,6 +43,10 @@ static tb_err config_check(const struct tb_config *config)
 		return host_fail(NULL, -EINVAL, "reserved fields must be 0");
 	if (config->engine != TB_ENGINE_SIM && (config->sim || config->record_path || config->replay_path))
 		return host_fail(NULL, -EINVAL, "sim, record_path and replay_path need the sim engine");
+	if ((config->flags & TB_CONFIG_STEPPED) != 0 && (config->engine != TB_ENGINE_SIM || config->sim != NULL))
+		return host_fail(NULL, -EINVAL, "a stepped clock needs the sim engine and a world of its own");
+	if ((config->flags & TB_CONFIG_STEPPED) != 0 && config->cpu_count > 1)
+		return host_fail(NULL, -EINVAL, "a stepped clock needs one CPU, not %u", config->cpu_count);
 	return 0;
 }
 
@@ -98,6 +102,8 @@ static tb_err persona_apply(struct tb_instance *instance)
 		return host_fail(NULL, -EINVAL, "persona: %s has frames of %u bytes, this kernel %u", config->persona,
 				 persona.frame_size_bytes, instance->upcalls->frame_size_bytes);
 	instance->cpu_count = config->cpu_count != 0 ? config->cpu_count : persona.cpu_count;
+	if ((config->flags & TB_CONFIG_STEPPED) != 0)
+		instance->cpu_count = 1;
 	instance->ram.size_bytes = config->mem_bytes != 0 ? config->mem_bytes : persona.mem_bytes;
 	// Small machines' personas: here each stack is larger than their RAM. A process shows what they do, their linker that they fit.
 	if (instance->ram.size_bytes < HOST_RAM_MIN)

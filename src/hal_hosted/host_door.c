@@ -216,6 +216,13 @@ size_t hal_console_read(char *bytes, size_t size_bytes, bool *end)
 	return transfer.size_bytes;
 }
 
+void hal_console_wait(bool waits)
+{
+	struct tb_instance *instance = host_instance();
+	if (instance->engine->console_wait != NULL)
+		instance->engine->console_wait(instance, waits);
+}
+
 static void columns_on_host(void *arg)
 {
 	struct transfer *transfer = arg;

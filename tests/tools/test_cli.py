@@ -5,9 +5,11 @@
 # statuses; that everything that says JSON is JSON; and talking to it through a pipe.
 import json
 import os
+import select
 import subprocess
 import sys
 import tempfile
+import time
 
 from tap import TIMEOUT_S, Monitor, run
 
@@ -143,6 +145,21 @@ def test_memory_goes_back():
         monitor.end()
 
 
+def test_pipe_is_not_asked_too_early():
+    """A simulated machine that sleeps, or shuts down, does not wait for input that nobody has asked for."""
+    monitor = Monitor(SIM, *SIMULATED, '--cpus', '3', '--seed', '3')
+    try:
+        monitor.send('sleep 50; echo over')
+        text, end = b'', time.monotonic() + TIMEOUT_S
+        while b'over\n' not in text and select.select([monitor.process.stdout], [], [], max(0, end - time.monotonic()))[0]:
+            text += os.read(monitor.process.stdout.fileno(), 65536)
+        assert b'over\n' in text, text
+        monitor.send('poweroff 6')
+        assert monitor.process.wait(TIMEOUT_S) == 6
+    finally:
+        monitor.end()
+
+
 run((('wrong usage', test_usage), ('extremes', test_extremes), ('what is refused', test_refused), ('logs that are none', test_replay_files),
      ('files that cannot be written', test_files_that_cannot_be_written), ('exit statuses', test_statuses), ('JSON', test_json),
-     ('a pipe, threads', lambda: test_pipe('threads')), ('a pipe, sim', lambda: test_pipe('sim')), ('memory goes back to the host', test_memory_goes_back)))
+     ('a pipe, threads', lambda: test_pipe('threads')), ('a pipe, sim', lambda: test_pipe('sim')), ('a pipe is not asked too early', test_pipe_is_not_asked_too_early), ('memory goes back to the host', test_memory_goes_back)))

@@ -18,6 +18,7 @@ static const char usage[] =
 	"  --mem SIZE             memory, 2M to 3G (the persona's)\n"
 	"  -c, --command LINE     run monitor commands, then power off; exit with the last one's status\n"
 	"  --seed N               seed of everything that chance decides (1)\n"
+	"  --clock real|stepped   sim: stepped is one CPU, and time that moves only when it is idle (real)\n"
 	"  --policy P             sim: who runs next: rr, random, pct:DEPTH (random)\n"
 	"  --record LOG           sim: write every decision and input to LOG\n"
 	"  --replay LOG           sim: take decisions and input from LOG\n"
@@ -38,6 +39,7 @@ enum {
 	OPT_CPUS,
 	OPT_MEM,
 	OPT_SEED,
+	OPT_CLOCK,
 	OPT_POLICY,
 	OPT_RECORD,
 	OPT_REPLAY,
@@ -51,13 +53,25 @@ enum {
 	OPT_VERSION
 };
 
-static const struct option longs[] = {
-	{"engine", 1, NULL, OPT_ENGINE}, {"persona", 1, NULL, OPT_PERSONA}, {"cpus", 1, NULL, OPT_CPUS},
-	{"mem", 1, NULL, OPT_MEM},       {"command", 1, NULL, 'c'},         {"seed", 1, NULL, OPT_SEED},
-	{"policy", 1, NULL, OPT_POLICY}, {"record", 1, NULL, OPT_RECORD},   {"replay", 1, NULL, OPT_REPLAY},
-	{"verify", 0, NULL, OPT_VERIFY}, {"trace", 1, NULL, OPT_TRACE},     {"time-limit", 1, NULL, OPT_TIME_LIMIT},
-	{"slot", 1, NULL, OPT_SLOT},     {"json", 0, NULL, OPT_JSON},       {"quiet", 0, NULL, OPT_QUIET},
-	{"help", 0, NULL, OPT_HELP},     {"version", 0, NULL, OPT_VERSION}, {NULL, 0, NULL, 0}};
+static const struct option longs[] = {{"engine", 1, NULL, OPT_ENGINE},
+				      {"persona", 1, NULL, OPT_PERSONA},
+				      {"cpus", 1, NULL, OPT_CPUS},
+				      {"mem", 1, NULL, OPT_MEM},
+				      {"command", 1, NULL, 'c'},
+				      {"seed", 1, NULL, OPT_SEED},
+				      {"clock", 1, NULL, OPT_CLOCK},
+				      {"policy", 1, NULL, OPT_POLICY},
+				      {"record", 1, NULL, OPT_RECORD},
+				      {"replay", 1, NULL, OPT_REPLAY},
+				      {"verify", 0, NULL, OPT_VERIFY},
+				      {"trace", 1, NULL, OPT_TRACE},
+				      {"time-limit", 1, NULL, OPT_TIME_LIMIT},
+				      {"slot", 1, NULL, OPT_SLOT},
+				      {"json", 0, NULL, OPT_JSON},
+				      {"quiet", 0, NULL, OPT_QUIET},
+				      {"help", 0, NULL, OPT_HELP},
+				      {"version", 0, NULL, OPT_VERSION},
+				      {NULL, 0, NULL, 0}};
 
 struct suffix {
 	const char *name;
@@ -106,6 +120,16 @@ static bool parse_engine(const char *text, struct sim_options *options)
 	return strcmp(text, "threads") == 0 || strcmp(text, "sim") == 0;
 }
 
+static bool parse_clock(const char *text, struct sim_options *options)
+{
+	options->stepped = strcmp(text, "stepped") == 0;
+	if (!options->stepped && strcmp(text, "real") != 0) {
+		fprintf(stderr, "tbos-sim: --clock: '%s' is neither real nor stepped\n", text);
+		return false;
+	}
+	return true;
+}
+
 static void list_personas(void)
 {
 	struct tb_persona persona;
@@ -135,6 +159,8 @@ static bool parse_value(int option, const char *text, struct sim_options *option
 		return parse_number("time-limit", text, times, 1, UINT64_MAX / 2, &options->time_limit_ns);
 	case OPT_ENGINE:
 		return parse_engine(text, options);
+	case OPT_CLOCK:
+		return parse_clock(text, options);
 	case OPT_VERIFY:
 		options->verify = true;
 		return true;
@@ -155,9 +181,14 @@ static bool check(const struct sim_options *options)
 			       : options->replay_path != NULL ? "--replay"
 			       : options->verify              ? "--verify"
 			       : options->policy != NULL      ? "--policy"
+			       : options->stepped             ? "--clock stepped"
 							      : NULL;
 	if (options->engine != TB_ENGINE_SIM && sim_only != NULL) {
 		fprintf(stderr, "tbos-sim: %s needs --engine sim\n", sim_only);
+		return false;
+	}
+	if (options->stepped && options->cpus > 1) {
+		fprintf(stderr, "tbos-sim: --clock stepped is for one CPU, not %u\n", options->cpus);
 		return false;
 	}
 	if (options->verify && options->commands == NULL) {

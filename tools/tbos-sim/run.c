@@ -74,6 +74,7 @@ static void run_config(struct tb_config *config, const struct sim_options *optio
 	config->write_ctx = console;
 	config->input_fd = monitor ? run_input(&config->flags) : -1;
 	config->flags |= (monitor ? TB_CONFIG_MONITOR : 0) | (options->quiet || !monitor ? TB_CONFIG_QUIET : 0);
+	config->flags |= options->stepped ? TB_CONFIG_STEPPED : 0;
 	if (trace != NULL) {
 		config->flags |= TB_CONFIG_TRACE;
 		config->trace_fn = trace_file_event;

@@ -35,6 +35,7 @@ struct sim_options {
 	const char *replay_path;
 	const char *trace_path;
 	const char *commands; // NULL: the monitor on the console
+	bool stepped;
 	bool verify;
 	bool json;
 	bool quiet;

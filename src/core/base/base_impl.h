@@ -11,6 +11,7 @@
 //   err.c panic.c                    names of errors and their origin; assertions and the end
 //   log.c log_limit.c                lines, console, ring; rate limits per call site
 //   trace.c trace_show.c             trace points into rings and to the HAL; records as text and JSON
+//   trace_hash.c                     what happened, as one number
 //   counter.c                        named counters
 //   ring.c byte_ring.c               overwriting record ring, byte FIFO
 //   list.c rbtree.c bitmap.c         the checkers and slow halves of containers
@@ -30,6 +31,7 @@
 
 #include "kern/log.h"
 #include "kern/trace.h"
+#include "kern/trace_hash.h"
 
 // fmt_text.c: "ram+0x40", "image-0x12", "(nil)", "(foreign)"; returns the length.
 #define FMT_POINTER_SIZE 32u
@@ -58,6 +60,8 @@ void log_write_ring(enum log_level level, const char *text);
 // Makes the recorders; `slot_count`s are powers of two. Errors: -ENOMEM.
 err_t log_init(struct kernel *kernel, uint32_t slot_count) must_check;
 err_t trace_init(struct kernel *kernel, uint32_t slot_count) must_check;
+// One event into the hash; any context.
+void trace_hash_event(struct trace_hash *hash, const struct trace_record *record);
 err_t counter_init(struct kernel *kernel) must_check;
 
 #endif

@@ -34,7 +34,7 @@ static void trace_switch(struct trace_state *state, uint32_t event, bool on)
 		return;
 	}
 	(void)atomic_fetch_and_u32_relaxed_nopoint(&state->ringed[event / 32], ~bit);
-	if (!state->sink)
+	if (!state->sink && atomic_load_ptr_relaxed_nopoint(&state->hash) == NULL)
 		(void)atomic_fetch_and_u32_relaxed_nopoint(&state->enabled[event / 32], ~bit);
 }
 
@@ -75,6 +75,9 @@ void trace_write(enum trace_event event, uint64_t a, uint64_t b)
 
 	if (trace_is_ringed(event))
 		(void)ring_write(&cpu->trace->ring, &record); // a record given up is counted there
+	struct trace_hash *hash = atomic_load_ptr_relaxed_nopoint(&state->hash);
+	if (unlikely(hash != NULL))
+		trace_hash_event(hash, &record);
 	if (state->sink) {
 		struct hal_trace_event out = {
 			.ts_ns = record.ts_ns,

@@ -26,6 +26,11 @@ static bool kind_is_text(enum trace_kind kind)
 	return kind == TRACE_ERROR || kind == TRACE_TEXT || kind == TRACE_SITE || kind == TRACE_IMAGE;
 }
 
+static bool kind_is_hex(enum trace_kind kind)
+{
+	return kind == TRACE_HEX || kind == TRACE_PLACE;
+}
+
 static const char *image_text(uint64_t offset)
 {
 	const char *text = image_pointer((intptr_t)offset);
@@ -39,6 +44,7 @@ static void value_format(struct fmt_buffer *out, enum trace_kind kind, uint64_t 
 		fmt_append(out, "%lld", (long long)value);
 		break;
 	case TRACE_HEX:
+	case TRACE_PLACE:
 		fmt_append(out, "%#llx", (unsigned long long)value);
 		break;
 	case TRACE_ERROR:
@@ -56,7 +62,11 @@ static void value_format(struct fmt_buffer *out, enum trace_kind kind, uint64_t 
 	case TRACE_NONE:
 	case TRACE_DEC:
 	case TRACE_NS:
+	case TRACE_TIME:
 	case TRACE_BYTES:
+	case TRACE_COUNT:
+	case TRACE_FRAME:
+	case TRACE_SERIAL:
 	case TRACE_THREAD:
 	case TRACE_CPU:
 	default:
@@ -98,7 +108,7 @@ static void argument_append_json(struct fmt_buffer *out, const struct argument_r
 		return;
 	fmt_append(out, ",\"%s\":", row->label);
 	fmt_init(&body, text, sizeof text);
-	value_format(&body, row->kind == TRACE_HEX ? TRACE_DEC : row->kind, value);
+	value_format(&body, kind_is_hex(row->kind) ? TRACE_DEC : row->kind, value);
 	if (kind_is_text(row->kind))
 		fmt_append_json(out, text);
 	else

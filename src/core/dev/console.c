@@ -110,11 +110,13 @@ err_t console_read_byte(uint8_t *byte, uint64_t deadline_ns)
 			continue;
 		if (ended)
 			return -ENODATA;
+		hal_console_wait(true);
 		err = waitq_wait_until(&console->readers,
 				       byte_ring_used(&console->ring) != 0 ||
 					       atomic_load_u32_acquire(&console->ended) != 0 ||
 					       atomic_load_u32_acquire(&console->stopping) != 0,
 				       deadline_ns);
+		hal_console_wait(false);
 		if (err != 0)
 			return err;
 	}

@@ -5,9 +5,11 @@
 
 #include "kern/counter.h"
 #include "kern/log.h"
+#include "kern/math.h"
 #include "kern/mem.h"
+#include "kern/sched.h"
 #include "kern/string.h"
-#include "kern/trace.h"
+#include "kern/trace_hash.h"
 
 static int32_t dmesg_option(struct monitor_session *session, uint32_t argc, char **argv)
 {
@@ -76,6 +78,26 @@ static int32_t trace_list(struct monitor_session *session)
 	return 0;
 }
 
+static int32_t trace_hash_run(struct monitor_session *session, uint32_t argc, char **argv)
+{
+	bool print = argc > 0 && str_equal(argv[0], "--print");
+	struct trace_hash hash;
+
+	if (argc == (print ? 1 : 0))
+		return monitor_usage(session, "trace");
+	sleep_ns(NS_PER_MS); // so that nobody is ready who was before
+	err_t err = trace_hash_begin(&hash, print);
+	if (err != 0) {
+		monitor_printf(session, "trace: hash: %s\n",
+			       err == -EINVAL ? "events of several CPUs have no order; boot with one" : err_text(err));
+		return 1;
+	}
+	int32_t status = monitor_run_words(session, argc - print, argv + print);
+	trace_hash_end(&hash);
+	monitor_printf(session, "event hash %016llx over %u events\n", (unsigned long long)hash.hash, hash.events);
+	return status;
+}
+
 static int32_t run_trace(struct monitor_session *session, uint32_t argc, char **argv)
 {
 	if (argc == 1 || (argc == 2 && str_equal(argv[1], "-j")))
@@ -86,6 +108,8 @@ static int32_t run_trace(struct monitor_session *session, uint32_t argc, char **
 		trace_clear();
 		return 0;
 	}
+	if (argc > 1 && str_equal(argv[1], "hash"))
+		return trace_hash_run(session, argc - 2, argv + 2);
 	if (argc != 3 || (!str_equal(argv[1], "on") && !str_equal(argv[1], "off")))
 		return monitor_usage(session, argv[0]);
 	err_t err = trace_enable(argv[2], str_equal(argv[1], "on"));
@@ -96,7 +120,7 @@ static int32_t run_trace(struct monitor_session *session, uint32_t argc, char **
 
 static const char *complete_trace(uint32_t index, const char *prefix, uint32_t n)
 {
-	static const char *const words[] = {"list", "clear", "on", "off"};
+	static const char *const words[] = {"list", "clear", "on", "off", "hash"};
 	uint32_t count = index == 1 ? array_count(words) : index == 2 ? TRACE_EVENT_COUNT : 0;
 	for (uint32_t i = 0; i < count; i++) {
 		const char *word = index == 1 ? words[i] : trace_event_name(i);
@@ -106,9 +130,9 @@ static const char *complete_trace(uint32_t index, const char *prefix, uint32_t n
 	return NULL;
 }
 
-const struct monitor_command monitor_cmd_trace = {"trace", "[-j | list | clear | on PATTERN | off PATTERN]",
-						  "show recorded events, or choose which are recorded", run_trace,
-						  complete_trace};
+const struct monitor_command monitor_cmd_trace = {
+	"trace", "[-j | list | clear | on PATTERN | off PATTERN | hash [--print] COMMAND]",
+	"show recorded events, choose which are recorded, or hash those of a command", run_trace, complete_trace};
 
 static int32_t run_counters(struct monitor_session *session, uint32_t argc, char **argv)
 {

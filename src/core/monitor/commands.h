@@ -13,6 +13,7 @@
 	X(counters)                                                                                                    \
 	X(cpus)                                                                                                        \
 	X(dmesg)                                                                                                       \
+	X(drill)                                                                                                       \
 	X(echo)                                                                                                        \
 	X(help)                                                                                                        \
 	X(locks)                                                                                                       \

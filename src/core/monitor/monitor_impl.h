@@ -54,6 +54,9 @@ const struct monitor_command *monitor_find(const char *name);
 // shell.c: runs "a; b" in this session; `line` is cut up in place.
 int32_t monitor_run(struct monitor_session *session, char *line);
 
+// The same for one command that is in words already.
+int32_t monitor_run_words(struct monitor_session *session, uint32_t argc, char **argv);
+
 // For commands: complains about the usage and returns STATUS_USAGE.
 int32_t monitor_usage(struct monitor_session *session, const char *name);
 

@@ -80,7 +80,7 @@ static bool split_command(struct splitter *split)
 	return split->argc > 0;
 }
 
-static int32_t run_command(struct monitor_session *session, uint32_t argc, char **argv)
+int32_t monitor_run_words(struct monitor_session *session, uint32_t argc, char **argv)
 {
 	const struct monitor_command *command = monitor_find(argv[0]);
 	if (command == NULL) {
@@ -107,7 +107,7 @@ int32_t monitor_run(struct monitor_session *session, char *line)
 			monitor_printf(session, "monitor: %s\n", split.error);
 			status = STATUS_USAGE;
 		} else {
-			status = run_command(session, split.argc, split.argv);
+			status = monitor_run_words(session, split.argc, split.argv);
 		}
 		if (monitor_interrupted(session)) {
 			status = STATUS_INTERRUPTED;

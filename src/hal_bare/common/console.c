@@ -99,6 +99,11 @@ size_t hal_console_read(char *bytes, size_t size_bytes, bool *end)
 	return size;
 }
 
+void hal_console_wait(bool waits)
+{
+	(void)waits;
+}
+
 uint32_t hal_console_columns(void)
 {
 	return 80;

@@ -125,6 +125,11 @@ size_t hal_console_read(char *bytes, size_t size_bytes, bool *end)
 	return count;
 }
 
+void hal_console_wait(bool waits)
+{
+	(void)waits;
+}
+
 uint32_t hal_console_columns(void)
 {
 	return 80;

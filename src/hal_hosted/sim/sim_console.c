@@ -50,6 +50,13 @@ size_t sim_console_read(struct tb_instance *host, char *bytes, size_t size_bytes
 	return part;
 }
 
+void sim_console_wait(struct tb_instance *host, bool waits)
+{
+	struct sim_console *console = sim_instance(host)->console;
+	if (console != NULL)
+		console->wanted = waits;
+}
+
 // Room for what comes next; the kernel has taken the rest or will find it in front.
 void sim_console_add(struct sim_instance *instance, const void *bytes, size_t size_bytes, bool end)
 {
@@ -101,7 +108,7 @@ static bool file_input(struct sim_instance *instance)
 {
 	struct sim_console *console = instance->console;
 	bool end;
-	if (console->taken_bytes < console->size_bytes)
+	if (!console->wanted || console->taken_bytes < console->size_bytes)
 		return false;
 	size_t size = line_read(console, &end);
 	sim_input_enter(instance, console->line, size, end);

@@ -45,7 +45,7 @@ void sim_cpu_idle(struct tb_instance *instance)
 void sim_ipi(struct tb_instance *instance, struct host_cpu *cpu)
 {
 	struct tb_sim *sim = sim_of(instance);
-	uint64_t latency_ns = sim_latency_draw(&sim->latencies, SIM_LATENCY_IPI);
+	uint64_t latency_ns = sim_latency(sim, SIM_LATENCY_IPI);
 	sim_due_set(&sim_instance(instance)->cpus[cpu->index], SIM_DUE_IPI, sim->now_ns + latency_ns);
 }
 
@@ -90,14 +90,14 @@ void sim_at_point(struct tb_instance *instance, enum hal_point_kind kind)
 uint64_t sim_clock_mono_ns(struct tb_instance *instance)
 {
 	struct sim_instance *own = sim_instance(instance);
-	own->sim->now_ns += SIM_COST_CLOCK_NS;
+	sim_spend(own->sim, SIM_COST_CLOCK_NS);
 	return own->sim->now_ns - own->born_ns;
 }
 
 uint64_t sim_clock_wall_ns(struct tb_instance *instance)
 {
 	struct tb_sim *sim = sim_of(instance);
-	sim->now_ns += SIM_COST_CLOCK_NS;
+	sim_spend(sim, SIM_COST_CLOCK_NS);
 	return EPOCH_NS + sim->now_ns;
 }
 
@@ -106,7 +106,7 @@ void sim_timer_arm(struct tb_instance *instance, uint64_t deadline_ns)
 	struct sim_instance *own = sim_instance(instance);
 	struct tb_sim *sim = own->sim;
 	struct sim_cpu *cpu = sim->running;
-	uint64_t latency_ns = sim_latency_draw(&sim->latencies, SIM_LATENCY_TIMER);
+	uint64_t latency_ns = sim_latency(sim, SIM_LATENCY_TIMER);
 	uint64_t due_ns = deadline_ns + own->born_ns;
 	cpu->due_ns[SIM_DUE_TIMER] = TB_FOREVER;
 	if (deadline_ns > TB_FOREVER / 2) // three centuries

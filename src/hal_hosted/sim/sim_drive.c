@@ -66,7 +66,7 @@ static void driver_set(struct tb_sim *sim, struct host_thread *driver)
 static bool first_choose(struct tb_sim *sim)
 {
 	if (!sim->choosing)
-		sim->now_ns += sim_cost_draw(&sim->costs, SIM_KIND_HOST);
+		sim_spend(sim, sim_cost_draw(&sim->costs, SIM_KIND_HOST));
 	sim->running = sim_choose(sim, SIM_KIND_HOST);
 	sim->choosing = sim->running == NULL;
 	return !sim->choosing;

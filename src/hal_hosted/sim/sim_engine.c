@@ -71,6 +71,8 @@ tb_err sim_create(struct tb_instance *host)
 		goto fail;
 	instance->sim = sim;
 	instance->private_world = host->config.sim == NULL;
+	if (instance->private_world)
+		sim->stepped = (host->config.flags & TB_CONFIG_STEPPED) != 0;
 	caller.instance = instance;
 	err = sim_run(sim, &caller);
 	if (err != 0) {
@@ -215,6 +217,7 @@ const struct host_engine host_engine_sim = {
 	.halt = sim_halt,
 	.console_wrote = sim_console_wrote,
 	.console_read = sim_console_read,
+	.console_wait = sim_console_wait,
 	.console_columns = sim_console_columns,
 	.module_opened = sim_module_opened,
 	.faulted = sim_faulted,

@@ -93,7 +93,7 @@ static void call_enter(struct sim_caller *caller)
 		link = &(*link)->next;
 	*link = &caller->call;
 	caller->call.token = ++instance->next_token;
-	uint64_t latency_ns = sim_latency_draw(&sim->latencies, SIM_LATENCY_CALL);
+	uint64_t latency_ns = sim_latency(sim, SIM_LATENCY_CALL);
 	sim_due_set(call_cpu(instance), SIM_DUE_CALL, sim->now_ns + latency_ns);
 	sim_policy_episode(&sim->policy);
 	call_log(caller);
@@ -124,7 +124,7 @@ static void stop_enter(struct sim_caller *caller)
 {
 	struct sim_instance *instance = caller->instance;
 	struct tb_sim *sim = instance->sim;
-	uint64_t latency_ns = sim_latency_draw(&sim->latencies, SIM_LATENCY_CALL);
+	uint64_t latency_ns = sim_latency(sim, SIM_LATENCY_CALL);
 	sim_due_set(&instance->cpus[0], SIM_DUE_STOP, sim->now_ns + latency_ns);
 	call_log(caller);
 }
@@ -273,6 +273,6 @@ void sim_input_enter(struct sim_instance *instance, const void *bytes, size_t si
 	sim_hash_bytes(&sim->hash, bytes, size_bytes);
 	sim_record_put(sim, &record);
 	sim_console_add(instance, bytes, size_bytes, end);
-	uint64_t latency_ns = sim_latency_draw(&sim->latencies, SIM_LATENCY_CONSOLE);
+	uint64_t latency_ns = sim_latency(sim, SIM_LATENCY_CONSOLE);
 	sim_due_set(&instance->cpus[0], SIM_DUE_CONSOLE, sim->now_ns + latency_ns);
 }

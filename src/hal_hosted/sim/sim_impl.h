@@ -12,6 +12,8 @@
 //   that have arrived: that is a point itself, then the irq upcall, on the interrupted stack, which may switch threads.
 //   When no CPU is ready, time jumps to the next due interrupt; when there is none, only the host can help (4), else -EDEADLK.
 //
+//   A stepped world (TB_CONFIG_STEPPED) has one CPU, and nothing in it costs time: only those jumps move the clock.
+//
 // 3 CPU states   OFF → READY ⇄ IDLE (hal_cpu_idle, until an interrupt is pending), READY ⇄ SPIN (hal_spin_wait, until the word
 //   changes, a wake, or a deliverable interrupt), any → OFF (halt). READY includes the one that runs. sim_cpu_state() alone changes them.
 //
@@ -21,8 +23,8 @@
 //
 // 5 Inputs   Host calls, new instances and console bytes enter only while attention is served, at a known decision and time; they
 //   are recorded there and replayed there. With one host thread and input from a file they are the same in every run without
-//   a log. Input from a file or pipe is taken line by line, when all CPUs are idle, nothing but timers is under way to them
-//   and a host thread is in tb_wait(); a terminal's when it comes.
+//   a log. Input from a file or pipe is taken line by line, when a kernel thread waits for it, all CPUs are idle, nothing but
+//   timers is under way to them and a host thread is in tb_wait(): that may take for ever. A terminal's when it comes.
 //
 // 6 Hash and log   sim_hash.h says what the trace hash covers, sim_log.h what the log holds. A replay takes the decisions from the
 //   log, draws costs and latencies as the recording did, and compares each decision's kind and part of the rolling mix: the
@@ -94,6 +96,7 @@ struct sim_console {
 	int fd; // -1: none
 	bool interactive;
 	bool end;         // has entered
+	bool wanted;      // the kernel waits for more
 	uint32_t waiters; // host threads in tb_wait()
 	size_t size_bytes, taken_bytes;
 	char bytes[SIM_LOG_INPUT_MAX];
@@ -180,6 +183,7 @@ struct tb_sim {
 	uint32_t attention;      // atomic
 	uint32_t last;           // the CPU of the last decision
 	uint64_t now_ns;
+	bool stepped;         // nothing costs time: the clock moves when all CPUs are idle
 	uint64_t next_due_ns; // nothing is due before; may be too early, never too late
 	uint64_t hashed_ns;   // time of the last decision
 	uint32_t polls;       // relax points since anything else
@@ -216,6 +220,18 @@ struct tb_sim {
 	char policy_name[SIM_POLICY_NAME_SIZE];
 	uint64_t time_limit_ns;
 };
+
+static inline void sim_spend(struct tb_sim *sim, uint64_t cost_ns)
+{
+	if (host_likely(!sim->stepped))
+		sim->now_ns += cost_ns;
+}
+
+// How late an interrupt comes that is raised now.
+static inline uint64_t sim_latency(struct tb_sim *sim, enum sim_latency kind)
+{
+	return host_unlikely(sim->stepped) ? 0 : sim_latency_draw(&sim->latencies, kind);
+}
 
 static inline struct sim_instance *sim_instance(const struct tb_instance *instance)
 {
@@ -279,7 +295,7 @@ void sim_caller_enter(struct tb_sim *sim, struct sim_caller *caller);
 // Lets console input enter now.
 void sim_input_enter(struct sim_instance *instance, const void *bytes, size_t size_bytes, bool end);
 
-// ---- sim_console.c: H, but for sim_console_read -----------------------------------------------------------------------
+// ---- sim_console.c: H, but for sim_console_read, sim_console_wait -----------------------------------------------------------------------
 
 tb_err sim_console_create(struct sim_instance *instance);
 void sim_console_destroy(struct sim_instance *instance);
@@ -290,6 +306,7 @@ void sim_console_poll_arm(struct tb_sim *sim);
 void sim_console_idle(struct tb_sim *sim);
 // Looks at terminals without waiting.
 void sim_console_poll(struct tb_sim *sim);
+void sim_console_wait(struct tb_instance *instance, bool waits);
 size_t sim_console_read(struct tb_instance *instance, char *bytes, size_t size_bytes, bool *end);
 
 // ---- sim_record.c, sim_replay.c: H unless said otherwise --------------------------------------------------------------

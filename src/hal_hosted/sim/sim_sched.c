@@ -88,7 +88,7 @@ struct sim_cpu *sim_choose(struct tb_sim *sim, uint32_t kind)
 	return decide(sim, kind, &chosen) ? sim->cpus[chosen] : NULL;
 }
 
-// A CPU that only polls, for long, while nothing is under way that could end it: nobody would ever notice.
+// A CPU that only polls, for long, while nothing is under way that could end it, or time stands still: nobody would ever notice.
 static void polls_count(struct tb_sim *sim, uint32_t kind)
 {
 	if (kind == HAL_POINT_ATOMIC)
@@ -97,7 +97,7 @@ static void polls_count(struct tb_sim *sim, uint32_t kind)
 	if (host_likely(sim->polls < POLLS_MAX))
 		return;
 	sim->polls = 0;
-	if (sim_due_next(sim) == TB_FOREVER)
+	if (sim->stepped || sim_due_next(sim) == TB_FOREVER)
 		sim_attend(sim, SIM_ATTEND_STUCK);
 }
 
@@ -105,7 +105,7 @@ static void polls_count(struct tb_sim *sim, uint32_t kind)
 static void point_pay(struct tb_sim *sim, uint32_t kind)
 {
 	uint32_t shift = kind == HAL_POINT_RELAX ? sim->polls / 64 : 0;
-	sim->now_ns += (uint64_t)sim_cost_draw(&sim->costs, kind) << (shift < 6 ? shift : 6);
+	sim_spend(sim, (uint64_t)sim_cost_draw(&sim->costs, kind) << (shift < 6 ? shift : 6));
 	polls_count(sim, kind);
 }
 

@@ -270,9 +270,11 @@ static int64_t input_read(void *arg)
 		if (got == 0) {
 			uint32_t *irqs = &mini()->cpus[0].irqs[2];
 			uint32_t before = __atomic_load_n(irqs, __ATOMIC_ACQUIRE);
+			hal_console_wait(true);
 			if (hal_console_read(bytes, 0, &end) == 0 && !end)
 				for (uint32_t k = 0; k < 100 && __atomic_load_n(irqs, __ATOMIC_ACQUIRE) == before; k++)
 					mini_sleep_ns(MINI_MS);
+			hal_console_wait(false);
 		}
 	}
 	input->ended = true;

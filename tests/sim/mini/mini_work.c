@@ -289,7 +289,9 @@ void mini_console(void *arg)
 	while (!end) {
 		size_t got = hal_console_read(line + size, 1, &end);
 		if (got == 0 && !end) {
+			hal_console_wait(true);
 			mini_down(&hal_kernel()->console);
+			hal_console_wait(false);
 			continue;
 		}
 		size += got;

@@ -9,6 +9,7 @@
 #include "kern/sched.h"
 #include "kern/string.h"
 #include "kern/test.h"
+#include "kern/trace_hash.h"
 
 // Counts marks with this `a`; the last in *found.
 static uint32_t trace_search(uint32_t event, uint64_t a, struct trace_record *found)
@@ -293,4 +294,47 @@ TEST(counter, table_is_sound)
 			CHECK(!str_equal(name, counter_name((enum counter_id)j)));
 	}
 	CHECK(str_equal(counter_name(COUNTER_COUNT), "?"));
+}
+
+// What a hash of these events comes to: test.mark's first argument counts, slab.alloc's do not, a lock's name goes in by its text, a
+// deadline by its distance.
+static uint64_t hash_of(TEST_RUN, uint64_t mark, uint64_t place, uint64_t deadline_ns, uint64_t name)
+{
+	struct trace_hash hash;
+
+	bool was = hal_irq_save();
+	err_t err = trace_hash_begin(&hash, false);
+	trace_emit(TRACE_TEST_MARK, mark, 1);
+	trace_emit(TRACE_SLAB_ALLOC, place, place);
+	trace_emit(TRACE_FRAME_ALLOC, place, 0);
+	trace_emit(TRACE_TIMER_CANCEL, deadline_ns == TB_FOREVER ? deadline_ns : hash.start_ns + deadline_ns, 0);
+	trace_emit(TRACE_LOCK_CONTENDED, name, 0);
+	if (err == 0)
+		trace_hash_end(&hash);
+	hal_irq_restore(was);
+	CHECK_EQ(err, 0);
+	CHECK_EQ(hash.events, 4);
+	return hash.hash;
+}
+
+TEST(trace, a_hash_takes_what_is_the_same_everywhere)
+{
+	struct trace_hash hash, other;
+	uint64_t name = (uint64_t)image_offset("name"), again = (uint64_t)image_offset("another name");
+
+	if (kernel_self()->cpu_count > 1) {
+		CHECK_EQ(trace_hash_begin(&hash, false), -EINVAL);
+		return;
+	}
+	uint64_t first = hash_of(test_run_, 7, 100, 50, name);
+	CHECK_EQ(hash_of(test_run_, 7, 200, 50, name), first);
+	CHECK(hash_of(test_run_, 8, 100, 50, name) != first);
+	CHECK(hash_of(test_run_, 7, 100, 51, name) != first);
+	CHECK(hash_of(test_run_, 7, 100, TB_FOREVER, name) != first);
+	CHECK(hash_of(test_run_, 7, 100, 50, again) != first);
+	CHECK_EQ(trace_hash_begin(&hash, false), 0);
+	CHECK_EQ(trace_hash_begin(&other, false), -EBUSY);
+	trace_hash_end(&hash);
+	bool was_on = trace_is_ringed(TRACE_TEST_MARK);
+	CHECK_EQ(trace_is_enabled(TRACE_TEST_MARK), was_on || kernel_self()->trace->sink != 0);
 }

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: MIT
+#
+# One workload, one CPU, a stepped clock: the events of the monitor's drill must be the same in the simulator and on the machine, told by
+# their hash. When they are not, the first event that differs is shown. TAP. Skipped where there is no simulator to compare with.
+#   eventhash_test.py ARCH IMAGE      an image in the emulator; "hosted" and a tbos-sim: another build of the simulator
+import os
+import re
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.normpath(os.path.join(HERE, '../..'))
+sys.path.insert(0, os.path.join(ROOT, 'tools/front'))
+import qemu  # noqa: E402
+
+BUILDS = ['release-gcc', 'debug-gcc', 'asan-gcc', 'release-clang']
+TIMEOUT_S = 60
+DRILLS = ['drill', 'drill --seed 2', 'drill --rounds 100', 'drill', 'trace hash sleep 3']
+
+
+def output(words):
+    try:
+        done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors='replace', timeout=TIMEOUT_S)
+        return done.stdout.replace('\r', '') + done.stderr
+    except subprocess.TimeoutExpired as late:
+        return f'{late.stdout or b""!r}\nno end within {TIMEOUT_S} s'
+
+
+def simulated(simulator, persona, line):
+    return output([simulator, '--engine', 'sim', '--clock', 'stepped', '--persona', persona, '-c', line])
+
+
+def emulated(arch, image, persona, line):
+    if arch == 'hosted':
+        return simulated(image, persona, line)
+    memory = '1G' if persona == 'super_1g' else '512M'
+    return output(qemu.command(arch, image, memory=memory, line=f'quiet clock=stepped persona={persona} c={qemu.quote(line)}'))
+
+
+def hashes(text):
+    return re.findall(r'event hash ([0-9a-f]{16} over \d+) events', text)
+
+
+def first_difference(one, other):
+    lists = [[line.split(': ', 1)[1] for line in text.splitlines() if re.match(r'event \d+: ', line)] for text in (one, other)]
+    for number, (left, right) in enumerate(zip(*lists)):
+        if left != right:
+            return f'event {number}: simulated {left}, here {right}'
+    return f'{len(lists[0])} events simulated, {len(lists[1])} here'
+
+
+def cases(arch, image, simulator):
+    for persona in ('desktop_512m', 'super_1g'):
+        line = '; '.join(DRILLS)
+        wanted, text = hashes(simulated(simulator, persona, line)), emulated(arch, image, persona, line)
+        found = hashes(text)
+        if found != wanted or len(found) != len(DRILLS):
+            text += first_difference(simulated(simulator, persona, 'drill --print'), emulated(arch, image, persona, 'drill --print'))
+        yield f'{persona}: the hashes of the simulator', len(found) == len(DRILLS) and found == wanted, text
+        yield f'{persona}: again the same, with another seed another', len(found) > 3 and found[0] == found[3] != found[1], text
+
+
+def main():
+    arch, image = sys.argv[1:3]
+    simulators = [os.path.join(ROOT, 'build', name, 'tools/tbos-sim/tbos-sim') for name in BUILDS]
+    simulators = [path for path in simulators if os.path.exists(path)]
+    if not simulators:
+        print('1..0 # SKIP no simulator to compare with: ./tools/tbos build makes one')
+        return 0
+    failed = point = 0
+    for name, good, text in cases(arch, image, simulators[0]):
+        point += 1
+        failed += not good
+        print(f'{"ok" if good else "not ok"} {point} {arch}: {name}')
+        if not good:
+            print('\n'.join('# ' + line for line in text.splitlines()[-30:]))
+    print(f'1..{point}')
+    return 1 if failed else 0
+
+
+sys.exit(main())
