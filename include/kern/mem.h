@@ -44,6 +44,10 @@ void account_ref(struct account *account); // one more holder; the caller holds 
 // Drops a reference. The last one ends the account: VERIFY that nothing is charged. Thread context.
 void account_release(struct account *account);
 
+// From now on at most `limit_frames` (0: no limit). What is charged stays so: if that is more, pressure callbacks are asked, and when
+// they cannot help the old limit stays. Limits of accounts above still hold. Thread context. Errors: -EBUSY (more is in use).
+err_t account_set_limit(struct account *account, uint32_t limit_frames) must_check;
+
 // Charges the account and all above it, or none. Any context. Errors: -ENOMEM (over a limit, counted in `failed`).
 err_t account_charge(struct account *account, uint32_t frames) must_check;
 void account_uncharge(struct account *account, uint32_t frames); // VERIFY: no more than was charged. Any context

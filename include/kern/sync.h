@@ -51,8 +51,8 @@ void mutex_unlock_slow(struct mutex *mutex);
 
 static force_inline bool mutex_try_acquire(struct mutex *mutex)
 {
-	uintptr_t found = 0;
-	return atomic_cmpxchg_word_acquire_nopoint(&mutex->word, &found, (uintptr_t)current);
+	uintptr_t found = 0; // release, too: who waits reads the owner's thread by this word
+	return atomic_cmpxchg_word_acq_rel_nopoint(&mutex->word, &found, (uintptr_t)current);
 }
 
 static force_inline void mutex_release(struct mutex *mutex)

@@ -98,7 +98,7 @@ def test_statuses():
 
 
 def test_json():
-    for line in ('ps -j', 'cpus -j', 'mem -j', 'slab -j', 'counters -j', 'stress -j --workers 2 --rounds 1 --events 500', 'bench -j --runs 1 switch'):
+    for line in ('ps -j', 'cpus -j', 'mem -j', 'slab -j', 'counters -j', 'persona list -j', 'persona show -j', 'stress -j --workers 2 --rounds 1 --events 500', 'bench -j --runs 1 switch'):
         json.loads(expect(0, '-c', line).stdout)
     lines = expect(0, '-c', 'trace on all; mem; trace off all; trace -j').stdout.splitlines()
     events = [json.loads(line) for line in lines if line.startswith('{')]

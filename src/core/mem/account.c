@@ -107,6 +107,21 @@ static void account_sub(struct account *account, const struct account *end, uint
 	}
 }
 
+// The new limit stands before the look, so that nothing is charged beyond it afterwards.
+err_t account_set_limit(struct account *account, uint32_t limit_frames)
+{
+	uint32_t before = atomic_xchg_u32_acq_rel(&account->limit_frames, limit_frames);
+	uint32_t used = atomic_load_u32_acquire(&account->used_frames);
+	if (limit_frames == 0 || used <= limit_frames)
+		return 0;
+	frame_drain_caches();
+	(void)pressure_run(used - limit_frames);
+	if (atomic_load_u32_acquire(&account->used_frames) <= limit_frames)
+		return 0;
+	atomic_store_u32_release(&account->limit_frames, before);
+	return ERR(EBUSY);
+}
+
 err_t account_charge(struct account *account, uint32_t frames)
 {
 	for (struct account *at = account; at != NULL; at = at->parent) {

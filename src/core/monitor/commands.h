@@ -18,6 +18,7 @@
 	X(help)                                                                                                        \
 	X(locks)                                                                                                       \
 	X(mem)                                                                                                         \
+	X(persona)                                                                                                     \
 	X(poweroff)                                                                                                    \
 	X(ps)                                                                                                          \
 	X(slab)                                                                                                        \

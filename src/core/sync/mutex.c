@@ -60,7 +60,7 @@ static bool mutex_try_locked(struct mutex *mutex, struct thread *self)
 {
 	uintptr_t found = 0;
 
-	if (atomic_cmpxchg_word_acquire_nopoint(&mutex->word, &found, (uintptr_t)self))
+	if (atomic_cmpxchg_word_acq_rel_nopoint(&mutex->word, &found, (uintptr_t)self))
 		return true;
 	if (found != MUTEX_WAITERS || pi_prio_of(self) > mutex_top_locked(mutex)->pi_prio)
 		return false;

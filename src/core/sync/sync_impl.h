@@ -90,7 +90,7 @@ err_t waitq_finish(struct waitq *queue, struct waitq_entry *entry, uint64_t dead
 
 static inline struct thread *mutex_owner_locked(const struct mutex *mutex)
 {
-	return (struct thread *)(atomic_load_word_relaxed_nopoint(&mutex->word) & ~MUTEX_WAITERS);
+	return (struct thread *)(atomic_load_word_acquire_nopoint(&mutex->word) & ~MUTEX_WAITERS);
 }
 
 static inline struct thread *mutex_top_locked(const struct mutex *mutex)

@@ -34,6 +34,25 @@ TEST(account, charges_climb_and_limits_stop_them)
 	account_release(parent);
 }
 
+TEST(account, a_limit_may_change_but_not_below_what_is_used)
+{
+	struct account *account;
+	REQUIRE(account_create(NULL, "changing", 4, &account) == 0);
+	CHECK_EQ(account_charge(account, 4), 0);
+	CHECK_EQ(account_charge(account, 1), -ENOMEM);
+	CHECK_EQ(account_set_limit(account, 6), 0);
+	CHECK_EQ(account_charge(account, 2), 0);
+	CHECK_EQ(account_set_limit(account, 5), -EBUSY);
+	CHECK_EQ(account->limit_frames, 6);
+	account_uncharge(account, 3);
+	CHECK_EQ(account_set_limit(account, 3), 0);
+	CHECK_EQ(account_charge(account, 1), -ENOMEM);
+	CHECK_EQ(account_set_limit(account, 0), 0);
+	CHECK_EQ(account_charge(account, 100), 0);
+	account_uncharge(account, 103);
+	account_release(account);
+}
+
 TEST(account, refusal_by_the_parent_leaves_the_child_uncharged)
 {
 	struct account *parent, *child;

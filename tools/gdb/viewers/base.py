@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 #
 # The recorders of core/base: `tbos log`, `tbos trace`, `tbos counters`.
+import heapq
+
 import reach
 from reach import Viewer, cpus_of, image_pointer, pointer, text_at
 
@@ -113,20 +115,22 @@ class Trace(Viewer):
     name, usage, needs, arguments = 'trace', '[COUNT]', 'trace', (0, 1)
 
     def show(self, kernel, instance, words):
-        events, lost = [], 0
+        rings, lost = [], 0
         for index, cpu in cpus_of(kernel):
             if pointer(cpu['trace']) == 0:
                 continue
             ring = cpu['trace'].dereference()['ring']
             lost += int(ring['lost'])
+            rings.append([])
             with reach.section(f'cpu {index}'):
                 for raw in ring_records(ring, 'struct trace_record'):
                     record = Record(raw, 'struct trace_record')
-                    events.append((record.number('ts_ns'), index, len(events), record))
+                    rings[-1].append((record.number('ts_ns'), index, record))
         table = event_rows()
-        events.sort(key=lambda event: event[:3])
+        # As the kernel merges: a CPU's records stay in their order, though an interrupt may have come between a time and its record.
+        events = list(heapq.merge(*rings, key=lambda event: event[:2]))
         limit = limit_of(words)
-        for ts_ns, cpu, _, record in last_of(events, 40 if limit is None else limit):
+        for ts_ns, cpu, record in last_of(events, 40 if limit is None else limit):
             number = record.number('event')
             name, pairs = table[number] if number < len(table) else ('?', ())
             shown = ''.join(f' {label}={argument_text(kind, record.number(member))}'
