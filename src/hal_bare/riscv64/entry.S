@@ -53,6 +53,10 @@ entry:
 
 entry_first:
 	QUIET
+	lla t0, smp_lottery
+	li t1, 1
+	amoadd.w t1, t1, (t0)
+	bnez t1, entry_stray
 	mv s0, a0
 	mv s1, a1
 	lla s2, entry // physical start of the image
@@ -95,6 +99,17 @@ entry_first:
 	ld t0, first_high
 	jr t0
 
+	// Not the first one here. OpenSBI 1.1 marks a hart as starting before it writes where: one that has just looked, as in a boot as short
+	// as ours they do, comes with the first one's address. It waits until it is named, and goes on where it was sent.
+entry_stray:
+	lla t0, smp_start
+	addi t1, a0, 1
+4:	.word 0x0100000f // pause
+	ld t2, 0(t0)
+	bne t2, t1, 4b
+	fence r, rw
+	ld a1, 8(t0)
+
 	.globl entry_other
 entry_other:
 	QUIET
@@ -133,6 +148,14 @@ entry_other_high:
 	call bare_cpu_main
 	ebreak
 	.option pop
+
+	.section .data.smp, "aw"
+	.balign 8
+	.globl smp_start
+smp_start: // struct smp_start of smp.c
+	.quad 0, 0
+smp_lottery: // not in .bss, which the winner clears
+	.word 0, 0
 
 	.section .bss.tables, "aw", @nobits
 	.balign 4096

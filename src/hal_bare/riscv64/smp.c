@@ -10,6 +10,12 @@
 uint64_t smp_satp; // of the final tables; entry.S loads it
 extern const char entry[], entry_other[];
 
+// Who is being started, for a hart that came to the wrong address (entry.S).
+extern struct smp_start {
+	uint64_t hart_plus_1; // 0: nobody
+	struct bare_cpu *cpu;
+} smp_start;
+
 static void hart_add(const struct fdtm_cpu *hart)
 {
 	if (bare.cpu_count == CONFIG_MAX_CPUS) {
@@ -44,12 +50,16 @@ static bool is_online(void *arg)
 tb_err arch_cpu_start(struct bare_cpu *cpu)
 {
 	uint64_t phys = bare.boot.image_phys + (uint64_t)(entry_other - entry);
+	smp_start.cpu = cpu;
+	__atomic_store_n(&smp_start.hart_plus_1, cpu->hw_id + 1, __ATOMIC_RELEASE);
 	int64_t error = sbi_hart_start(cpu->hw_id, phys, (uintptr_t)cpu);
 	if (error != 0) {
 		bare_print("smp: hart %lu: the firmware refuses with error %u\n", cpu->hw_id, (uint32_t)-error);
 		return -BARE_EIO;
 	}
-	return bare_wait_until(is_online, cpu, START_TIMEOUT_NS) ? 0 : -BARE_EIO;
+	bool came = bare_wait_until(is_online, cpu, START_TIMEOUT_NS);
+	__atomic_store_n(&smp_start.hart_plus_1, 0, __ATOMIC_RELEASE);
+	return came ? 0 : -BARE_EIO;
 }
 
 void arch_cpu_init(struct bare_cpu *cpu)
