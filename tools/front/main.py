@@ -6,8 +6,10 @@ import os
 import sys
 
 import builds
+import matrix
 import packages
 import qemu
+import qemusweep
 import sweep
 import suites
 from ui import ROOT, Failure, parse_duration, say
@@ -93,6 +95,14 @@ def command_sweep(args):
     return sweep.seeds(parse_duration(args.budget), args.first_seed)
 
 
+def command_persona_ci(args):
+    return matrix.persona_ci(words_of(args.personas), words_of(args.packages), args.json)
+
+
+def command_qemu_sweep(args):
+    return qemusweep.qemu_sweep(args.budget, [args.arch] if args.arch else sorted(qemu.MACHINES), args.json)
+
+
 def qemu_options(parser):
     machines = '; '.join(f'{arch}: {" ".join(names)}' for arch, names in qemu.MACHINES.items())
     parser.add_argument('--arch', choices=sorted(qemu.MACHINES), default='x86_64', help='default: %(default)s')
@@ -122,6 +132,10 @@ def parser_make():
     add_build_options(command('build', command_build, 'build; ./tbos-sim then runs the result'))
     qemu_options(command('qemu', command_qemu, "build an image and boot it in the emulator; the exit status is the guest's"))
     command('run', None, RUN_TEXT)
+    sub = command('persona-ci', command_persona_ci, 'build, boot and test personas with overlays, as processes and on their boards; logs stay')
+    sub.add_argument('--personas', default='', metavar='A,B', help='default: all of config/personas')
+    sub.add_argument('--packages', default='', metavar='A,B', help='overlays to combine each persona with; default: none, and each that suits')
+    sub.add_argument('--json', action='store_true', help='the results as JSON')
     sub = command('test', command_test, 'run the tests; the last line sums them up')
     tier = sub.add_mutually_exclusive_group()
     tier.add_argument('--quick', action='store_true', help='the most telling part, some minutes')
@@ -132,6 +146,10 @@ def parser_make():
     sub = command('fuzz', command_fuzz, 'run the libFuzzer targets, the budget shared among them')
     sub.add_argument('--budget', default='2m', metavar='TIME', help='90s, 10m, 2h (default: %(default)s)')
     sub.add_argument('target', nargs='*', help='only these')
+    sub = command('qemu-sweep', command_qemu_sweep, 'stress the images in the emulator under new seeds until the budget is spent; goes on where it stopped')
+    sub.add_argument('--budget', default='30m', metavar='TIME', help='90s, 10m, 2h, shared by the architectures (default: %(default)s)')
+    sub.add_argument('--arch', choices=sorted(qemu.MACHINES), help='only this one')
+    sub.add_argument('--json', action='store_true', help='the sums so far as JSON')
     sub = command('sim-sweep', command_sweep, 'run the simulated tests under new seeds until the budget is spent')
     sub.add_argument('--budget', default='10m', metavar='TIME', help='90s, 10m, 2h (default: %(default)s)')
     sub.add_argument('--first-seed', type=int, metavar='N', help='default: behind the seeds that the suite runs')

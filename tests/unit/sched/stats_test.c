@@ -155,7 +155,8 @@ static void body_member(void *arg)
 }
 
 // Everything a thread may do, at random, on all CPUs, with isolation coming and going and the invariants looked at all the time.
-TEST_CPUS(sched, everything_at_once, 3)
+// ThreadSanitizer makes a fiber of each stack, and each switch of it dear: that takes minutes (--slow).
+TEST_WITH(sched, everything_at_once, 3, CONFIG_TSAN ? TEST_SLOW : 0, NULL)
 {
 	struct crew crew = {.left = CREW, .rounds = loops(CONFIG_TSAN ? 40 : 400, 25)};
 	struct member members[CREW];

@@ -234,7 +234,7 @@ static void body_park(void *arg)
 TEST(sched, a_thousand_threads_give_their_memory_back)
 {
 	struct frame_info before, after;
-	uint32_t count = loops(1000, 50);
+	uint32_t count = loops(CONFIG_TSAN ? 100 : 1000, 50);
 	struct thread **threads = kmalloc_array(count, sizeof *threads, 0);
 	uint32_t failed = 0;
 	REQUIRE(threads != NULL);
