@@ -16,7 +16,7 @@ from ui import ROOT, Failure, parse_duration, say
 
 
 RUN_TEXT = 'build if needed and boot ./tbos-sim, which gets every further argument (its own list: run -- --help)'
-BENCH_TEXT = 'measure, beside named peers; further arguments go to tests/bench/bench.py (its own list: bench -- --help)'
+BENCH_TEXT = 'measure, beside named peers; further arguments go to tests/bench/bench.py (its own list: bench -- --help); `bench bare`: images in the emulator'
 
 
 def add_build_options(parser):
@@ -80,6 +80,8 @@ def command_lint(_):
 
 def command_bench(arguments):
     packages.setup(packages.ALL)
+    if arguments[:1] == ['bare']:
+        os.execv(sys.executable, [sys.executable, '-B', os.path.join(ROOT, 'tests/bench/bench_bare.py'), *arguments[1:]])
     made = builds.build('release-gcc', quiet=True)
     script = os.path.join(ROOT, 'tests/bench/bench.py')
     if not os.path.exists(script):

@@ -23,7 +23,9 @@ TEST(sched, park_times_out_never_early)
 {
 	for (uint64_t i = 1; i < 100; i *= 3) {
 		uint64_t deadline_ns = clock_now_ns() + i * 10000;
-		CHECK_EQ(thread_park(deadline_ns), -ETIMEDOUT);
+		while (thread_park(deadline_ns) ==
+		       0) // a permit may be stale: of who woke us for the call that runs this
+			continue;
 		CHECK(clock_now_ns() >= deadline_ns);
 	}
 }

@@ -24,7 +24,8 @@ static void body_park(void *arg)
 	*(err_t *)arg = thread_park(TB_FOREVER);
 }
 
-TEST_WITH(sched, parked_cannot_run_at_once, 0, TEST_PANICS, "thread_moves")
+// Without the lock, on purpose: ThreadSanitizer would say so first.
+TEST_WITH(sched, parked_cannot_run_at_once, 0, TEST_PANICS | (CONFIG_TSAN ? TEST_SLOW : 0), "thread_moves")
 {
 	err_t err;
 	struct thread *thread = spawn(test_run_, CLASS_FAIR, 0, 0, body_park, &err);

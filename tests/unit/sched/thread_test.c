@@ -79,7 +79,7 @@ TEST(sched, join_after_the_end)
 	struct thread *thread;
 	REQUIRE(thread_start(NULL, body_mark, &mark, &thread) == 0);
 	wait_state(thread, THREAD_DEAD);
-	CHECK_EQ(mark, 1);
+	CHECK_EQ(atomic_load_u32_acquire(&mark), 1);
 	CHECK_EQ(thread_join(thread, NULL), 0);
 }
 
