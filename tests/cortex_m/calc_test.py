@@ -25,6 +25,15 @@ def boots_and_exits_with_the_status():
             expect(got == status, 'exit status', got, 'instead of', status)
 
 
+def exit_says_how_the_last_line_ended():
+    for line, status in (('1/0', 1), ('1+1', 0), ('exit 300', 2)):
+        with board() as b:
+            b.line(line)
+            b.send('exit\r')
+            _, got = b.end()
+            expect(got == status, line, 'exit status', got, 'instead of', status)
+
+
 def a_kibibyte_is_free_at_the_prompt():
     with board() as b:
         free = int(re.match(r'(\d+) of 4096 bytes free', b.line('mem')).group(1))
@@ -147,6 +156,6 @@ def faults_reboot_by_policy():
         expect(b.line('1+2') == '#1 = 3', 'after a reboot')
 
 
-sys.exit(run([boots_and_exits_with_the_status, a_kibibyte_is_free_at_the_prompt, calculates, keeps_a_history, refuses_what_is_wrong_and_goes_on,
+sys.exit(run([boots_and_exits_with_the_status, exit_says_how_the_last_line_ended, a_kibibyte_is_free_at_the_prompt, calculates, keeps_a_history, refuses_what_is_wrong_and_goes_on,
               survives_hostile_lines, two_busy_threads_share_the_cpu, timers_are_never_early_and_hardly_late, the_lamp_beats, faults_are_reported,
               a_panic_is_reported, faults_reboot_by_policy]))

@@ -55,7 +55,7 @@ def command_build(args):
 
 def command_qemu(args):
     made = builds.build(build_name(args), args.persona, words_of(args.packages), quiet=True)
-    return qemu.run(made.folder, args)
+    return qemu.run_board(made.folder, args, made.persona) if args.arch == 'cortex_m' else qemu.run(made.folder, args)
 
 
 def command_run(arguments):
@@ -107,7 +107,7 @@ def command_qemu_sweep(args):
 
 def qemu_options(parser):
     machines = '; '.join(f'{arch}: {" ".join(names)}' for arch, names in qemu.MACHINES.items())
-    parser.add_argument('--arch', choices=sorted(qemu.MACHINES), default='x86_64', help='default: %(default)s')
+    parser.add_argument('--arch', choices=builds.ARCHES, default='x86_64', help='default: %(default)s; cortex_m: the board of calc_4k or mobile_64k')
     parser.add_argument('--machine', metavar='M', help=f'default: the first of its architecture. {machines}')
     parser.add_argument('--persona', default=builds.DEFAULT_PERSONA, metavar='P', help='persona of config/personas (default: %(default)s)')
     parser.add_argument('--packages', default='', metavar='A,B', help='overlays of config/packages')

@@ -14,6 +14,7 @@ MACHINES = {
     'aarch64': ['virt', 'virt-gic3', 'virt-el2', 'virt-el3', 'raspi3b'],
     'riscv64': ['virt'],
 }
+BOARDS = {'calc_4k': 'lm3s811evb', 'mobile_64k': 'lm3s6965evb'}  # Cortex-M, by persona
 EMULATORS = {'x86_64': 'qemu-system-x86_64', 'aarch64': 'qemu-system-aarch64', 'riscv64': 'qemu-system-riscv64'}
 PACKAGES = {'x86_64': 'qemu-system-x86', 'aarch64': 'qemu-system-arm', 'riscv64': 'qemu-system-misc'}
 VARIANTS = {'virt-gic3': 'virt,gic-version=3', 'virt-el2': 'virt,virtualization=on', 'virt-el3': 'virt,secure=on'}
@@ -89,6 +90,24 @@ def persona_numbers(persona):
     with open(path, encoding='utf-8') as file:
         rows = dict(re.findall(r'^(\w+)\s*=\s*(.*?)\s*$', file.read(), re.M))
     return rows.get('memory', '128M'), int(rows.get('cpus', '1')), int(rows.get('nodes', '1'))
+
+
+def run_board(folder, args, persona):
+    """A Cortex-M board: its serial line is the terminal, or reads the commands, then `exit`, which ends with the last one's status."""
+    emulator = shutil.which('qemu-system-arm')
+    if emulator is None:
+        raise Failure('qemu-system-arm is missing', './tools/tbos setup, or install qemu-system-arm')
+    for option, given in (('--machine', args.machine), ('--cpus', args.cpus), ('--mem', args.mem), ('--initrd', args.initrd), ('--line', args.line)):
+        if given:
+            raise Failure(f'{option} is not for a board: its machine, memory and program are one', 'leave it out; --persona chooses the board')
+    words = [emulator, '-M', BOARDS[persona], '-display', 'none', '-monitor', 'none', '-serial', 'stdio', '-semihosting-config', 'enable=on,target=native',
+             '-kernel', os.path.join(folder, 'src/hal_bare/cortex_m', f'tbos-{persona}'), *args.flags]
+    # What comes before the board listens may cost a character: an empty line goes first.
+    lines = None if args.commands is None else ''.join(line.strip() + '\r' for line in ['', *args.commands.split(';'), 'exit'])
+    status = status_of('cortex_m', subprocess.run(words, input=lines, text=True).returncode)
+    if status is None:
+        raise Failure("the emulator was ended by a signal, not by the guest", 'the command was: ' + ' '.join(words))
+    return status
 
 
 def run(folder, args):

@@ -42,6 +42,7 @@
 struct monitor_session {
 	bool console;
 	bool terminal;
+	uint8_t status; // of the line before: what `exit` ends with
 };
 
 #define HISTORY_COUNT (FRAME_SIZE_IS_SMALL ? 4u : 8u)

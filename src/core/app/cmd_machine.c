@@ -76,8 +76,7 @@ static int32_t uptime_run(struct monitor_session *session, uint32_t argc, char *
 
 static int32_t exit_run(struct monitor_session *session, uint32_t argc, char **argv)
 {
-	uint32_t status = 0;
-	(void)session;
+	uint32_t status = session->status;
 	if (argc > 2 || (argc == 2 && (str_to_u32(argv[1], 10, &status) != 0 || status > 255)))
 		return 2;
 	shutdown_request((int32_t)status);
@@ -110,6 +109,6 @@ COMMAND(help, "", "this list");
 COMMAND(mem, "", "memory, after a check of it");
 COMMAND(ps, "", "threads");
 COMMAND(uptime, "", "time since boot");
-COMMAND(exit, "[0-255]", "end, with a status");
+COMMAND(exit, "[0-255]", "end, with a status, else the last line's");
 COMMAND(reboot, "", "begin again");
 COMMAND(onfault, "halt|reboot", "what a fault ends in");

@@ -83,6 +83,7 @@ int32_t monitor_run_line(const char *line, size_t size_bytes)
 			memcpy(copy, line, length);
 			copy[length] = '\0';
 			status = line_run(&session, copy);
+			session.status = (uint8_t)status;
 		} else {
 			monitor_printf(&session, "error: longer than %u characters\n", APP_LINE_SIZE - 1);
 			status = 2;
@@ -107,7 +108,7 @@ void shell_loop(void)
 		if (bad)
 			continue;
 		mutex_lock(&state->turn);
-		(void)line_run(&session, line);
+		session.status = (uint8_t)line_run(&session, line);
 		mutex_unlock(&state->turn);
 	}
 	shutdown_request(0);
