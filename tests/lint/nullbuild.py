@@ -2,7 +2,7 @@
 #
 # Cross-compiles the kernel for another architecture and links it to the generated null HAL, then judges the symbols of the
 # kernel object as symbols.py does at home. What works here can be carried to a board: no host header, no host call.
-#   nullbuild.py ARCH BUILD_FOLDER
+#   nullbuild.py ARCH BUILD_FOLDER [--persona P]
 import argparse
 import glob
 import os
@@ -13,7 +13,8 @@ import sys
 import files
 
 TRIPLES = {'aarch64': 'aarch64-linux-gnu', 'riscv64': 'riscv64-linux-gnu', 'cortex_m': 'arm-none-eabi'}
-TINY = ['-Dtiny=true', '-Dpersona=calc_4k', '-Dframe_shift=8', '-Dschedpoints=locks']
+TINY = {'calc_4k': ['-Dtiny=true', '-Dpersona=calc_4k', '-Dframe_shift=8', '-Dschedpoints=locks'],
+        'mobile_64k': ['-Dtiny=true', '-Dpersona=mobile_64k', '-Dframe_shift=10', '-Dschedpoints=locks']}
 
 
 def run(command, what):
@@ -27,7 +28,7 @@ def run(command, what):
 def configure(args, folder):
     """A folder made by older build files may not configure any more: then it is made anew."""
     command = ['meson', 'setup', '-Dhal=null', '-Dtests=false', '--cross-file', f'{args.root}/cross/{args.arch}.ini', *args.options,
-               *(TINY if args.arch == 'cortex_m' else []), folder, args.root]
+               *(TINY[args.persona] if args.arch == 'cortex_m' else []), folder, args.root]
     if os.path.exists(os.path.join(folder, 'build.ninja')):
         if subprocess.run(['ninja', '-C', folder, 'build.ninja'], stdout=subprocess.DEVNULL).returncode == 0:
             return
@@ -39,6 +40,7 @@ def main():
     parser = argparse.ArgumentParser(description='cross-compile the kernel and link it to the null HAL')
     parser.add_argument('arch', choices=sorted(TRIPLES))
     parser.add_argument('folder')
+    parser.add_argument('--persona', choices=sorted(TINY), default='calc_4k', help='cortex_m: whose files')
     parser.add_argument('--root', default=files.ROOT)
     parser.add_argument('--option', dest='options', action='append', default=[], help='a further option of meson setup')
     args = parser.parse_args()
