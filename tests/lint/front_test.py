@@ -11,7 +11,9 @@ import tempfile
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, 'tools/front'))
 
+import matrix  # noqa: E402
 import packages  # noqa: E402
+import qemusweep  # noqa: E402
 import stall  # noqa: E402
 import suites  # noqa: E402
 import ui  # noqa: E402
@@ -87,6 +89,18 @@ def duration(text):
         return 'refused'
 
 
+def matrix_of(personas, overlays):
+    try:
+        return [(cell.persona, ','.join(cell.overlays), cell.target) for cell in matrix.cells(personas, overlays)]
+    except ui.Failure as failure:
+        return failure.what
+
+
+def swept(returncode, text):
+    """Whether qemu-sweep lets a boot of x86-64 pass."""
+    return qemusweep.judge('x86_64', returncode, text) is None
+
+
 def watched(script):
     """Status of a test that runs `script`, how many the watch took for stuck, and whether it named what they ran."""
     text = []
@@ -121,6 +135,14 @@ def cases():
         yield f'budgets of the {tier} tier leave a fifth of its time to builds', budget_s <= suites.LIMIT_S[tier] * 0.8, True
     yield 'the explanation of a failed point is shown', suites.failed_points('ok 1\n# x\nnot ok 2\n# why\n# how\nok 3\n# y\n'), [
         'not ok 2', '# why', '# how']
+    yield 'a small persona comes bare, as a process and on its board', matrix_of(['calc_4k'], []), [('calc_4k', '', 'hosted'), ('calc_4k', '', 'cortex_m')]
+    yield 'a large one with the overlays that suit it, too', len(matrix_of(['super_1g'], [])), 2 + 2 * len(matrix.FULL_OVERLAYS)
+    yield 'overlays that are named', matrix_of(['super_1g'], ['wide_trace']), [('super_1g', 'wide_trace', 'hosted'), ('super_1g', 'wide_trace', 'x86_64')]
+    yield 'a persona that is none', matrix_of(['nosuch'], []), 'there is no nosuch in config/personas'
+    yield 'an overlay that is none', matrix_of([], ['nosuch']), 'there is no nosuch in config/packages'
+    good = 'contents right; digest 1\ncontents right; digest 2\ncheck: all invariants hold\n'
+    yield 'a boot that qemu-sweep lets pass', swept(1, good), True
+    yield 'boots that it does not', [swept(3, good), swept(1, good[10:]), swept(1, good + 'shutdown: 1 frames were not given back'), swept(-9, good)], [False] * 4
     yield 'what hangs is named and ended', watched('sleep 71'), (137, 1, True)
     yield 'what works long is left alone', watched("timeout -s INT 2 sh -c 'while :; do :; done'"), (124, 0, False)
     yield 'durations', [duration(text) for text in ('90', '90s', '10m', '2h', 'x', '0', '')], [90, 90, 600, 7200] + ['refused'] * 3
