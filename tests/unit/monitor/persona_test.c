@@ -107,7 +107,8 @@ static void worker_main(void *arg)
 	}
 }
 
-TEST_CPUS(persona, morphs_while_threads_work, 3)
+// Under ThreadSanitizer these threads hardly get on on real CPUs: that takes minutes (--slow).
+TEST_WITH(persona, morphs_while_threads_work, 3, CONFIG_TSAN ? TEST_SLOW : 0, NULL)
 {
 	static const char *const lines[] = {"persona morph cpus=1", "persona morph cpus=3 slice=1ms",
 					    "persona morph cpus=2 memory=16M", "persona morph cpus=1 slice=8ms",
