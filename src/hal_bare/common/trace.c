@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The trace sink: an event hash. Kind, thread and arguments of every event, in order, without times, so that the same workload
-// under the stepped clock gives the same figure on every machine and in the simulator. FNV-1a over the words' bytes: it is compared,
-// not defended.
+// The trace sink: a hash of a whole run on one machine. Kind, thread and arguments of every event, in order, as they are, addresses and
+// sizes too: it tells whether two boots of one image on one machine went alike. What is compared across machines is
+// kern/trace_hash.h. FNV-1a over the words' bytes: it is compared, not defended.
 #include "../arch.h"
 
 #include "hal/halt.h"
