@@ -5,8 +5,8 @@
 // 1 Files
 //   common/   what every architecture with paging shares: boot.c (from the record to the kernel), machine.c (memory, pool, cmdline),
 //             paging.c, tlb.c, guard.c (pages under stacks), cpu.c (start, IPI, idle), irq.c (causes), clock.c, console.c and
-//             uart_*.c, module.c, entropy.c, call.c (calls from boot: tests), halt.c, fault.c and symbol.c (the report), trace.c
-//             (event hash). Pure, hosted tests use them too: fdt*, acpi, memmap, cmdline, entropy_pool.
+//             uart_*.c, module.c, entropy.c, call.c (calls from boot: tests), halt.c, fault.c and symbol.c (the report).
+//             Pure, hosted tests use them too: fdt*, acpi, memmap, cmdline, entropy_pool.
 //   <arch>/   entry, vectors, switch, page table format, interrupt controllers, timers, other CPUs, power. arch.h lists what
 //             each must supply. cortex_m/ stands apart: no paging, one CPU (its own story).
 //
@@ -280,9 +280,6 @@ void entropy_feed(const void *bytes, size_t size_bytes);
 // ---- call.c -----------------------------------------------------------------------------------------------------------------
 void call_from_boot(int64_t (*fn)(void *), void *arg); // once booted; the instance ends with its result
 void test_begin(void);                                 // of the bodies that the command line names
-
-// ---- trace.c --------------------------------------------------------------------------------------------------------------
-void trace_report(void);
 
 // ---- small things -----------------------------------------------------------------------------------------------------------
 

@@ -305,16 +305,10 @@ void hal_ram_unpoison(const void *start, size_t size_bytes)
 
 // Another CPU's kick, a timer, an IPI may come as soon as the state is HALTED: they must not cut us off before those who wait
 // for it have been woken.
-static void critical_begin(void)
-{
-	*(volatile uint32_t *)&hal_self()->irq_off = HOST_CRITICAL;
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-}
-
 void hal_halt(int32_t status)
 {
 	struct tb_instance *instance = host_instance();
-	critical_begin();
+	host_critical_begin();
 	host_instance_halt(instance, status);
 	instance->engine->halt(instance);
 }
@@ -345,7 +339,7 @@ void hal_panic(const char *message)
 {
 	struct panic panic = {host_instance(), message, __builtin_frame_address(0)};
 	struct tb_instance *instance = panic.instance;
-	critical_begin();
+	host_critical_begin();
 	if (__atomic_exchange_n(&instance->panicked, 1, __ATOMIC_ACQ_REL) == 0)
 		host_stack_call(panic_on_host, &panic);
 	host_instance_halt(instance, -EIO);

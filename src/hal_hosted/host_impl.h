@@ -203,6 +203,19 @@ static inline struct host_thread *host_driver(struct tb_instance *instance)
 // hal_thread.irq_off: masked, and not to be cut off by a halt.
 #define HOST_CRITICAL 2u
 
+// Around what outlives the instance, what other CPUs rely on, and what others still wait for. K; begin masks, end leaves masked.
+static inline void host_critical_begin(void)
+{
+	*(volatile uint32_t *)&hal_self()->irq_off = HOST_CRITICAL;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+static inline void host_critical_end(void)
+{
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	*(volatile uint32_t *)&hal_self()->irq_off = 1;
+}
+
 // Makes the state HALTED with this status, unless it is already; wakes tb_wait(). Any stack, K: critical; async-signal-safe. True when
 // it was us.
 bool host_instance_halt(struct tb_instance *instance, int32_t status);

@@ -13,21 +13,10 @@ import tempfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, '../../tools/front'))
 import qemu  # noqa: E402
+from points import check, end  # noqa: E402
 
 TIMEOUT_S = 120
 ELSEWHERE = 0x50200000  # in 512 MiB of virt
-points = 0
-failed = 0
-
-
-def check(good, name, text=''):
-    global points, failed
-    points += 1
-    failed += not good
-    print(f'{"ok" if good else "not ok"} {points} {name}')
-    if not good:
-        print('\n'.join('# ' + line for line in text.splitlines()[-30:]))
-    sys.stdout.flush()
 
 
 def boot(image, line, machine=None, cpus=2, memory='128M', more=(), typed=None, change=None):
@@ -115,8 +104,7 @@ def main():
     processors(image, unit)
     ends(image, unit)
     console(image)
-    print(f'1..{points}')
-    return 1 if failed else 0
+    return end()
 
 
 sys.exit(main())

@@ -10,6 +10,7 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, '../../tools/front'))
 import qemu  # noqa: E402
+from points import check, end  # noqa: E402
 
 DIGEST = 'c04a9f8318338abd'  # of `stress --workers 4`, hosted under any engine
 TIMEOUT_S = 60
@@ -23,19 +24,6 @@ FAULTS = {
     'bad_stack': 'fault: ',
 }
 MORE_FAULTS = {'x86_64': {'divide': 'divide error', 'bad_stack': 'double fault'}}
-
-points = 0
-failed = 0
-
-
-def check(good, name, text=''):
-    global points, failed
-    points += 1
-    failed += not good
-    print(f'{"ok" if good else "not ok"} {points} {name}')
-    if not good:
-        print('\n'.join('# ' + line for line in text.splitlines()[-30:]))
-    sys.stdout.flush()
 
 
 def boot(arch, image, line, machine=None, cpus=2, memory='128M', nodes=1, initrd=None):
@@ -82,8 +70,7 @@ def main():
     machines(arch, image)
     faults(arch, unit)
     lines(arch, image)
-    print(f'1..{points}')
-    return 1 if failed else 0
+    return end()
 
 
 sys.exit(main())

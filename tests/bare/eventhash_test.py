@@ -12,6 +12,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.normpath(os.path.join(HERE, '../..'))
 sys.path.insert(0, os.path.join(ROOT, 'tools/front'))
 import qemu  # noqa: E402
+from points import check, end, skip  # noqa: E402
 
 BUILDS = ['release-gcc', 'debug-gcc', 'asan-gcc', 'release-clang']
 TIMEOUT_S = 60
@@ -63,19 +64,12 @@ def cases(arch, image, simulator):
 def main():
     arch, image = sys.argv[1:3]
     simulators = [os.path.join(ROOT, 'build', name, 'tools/tbos-sim/tbos-sim') for name in BUILDS]
-    simulators = [path for path in simulators if os.path.exists(path)]
+    simulators = [path for path in simulators if os.path.exists(path) and not os.path.samefile(path, image)]
     if not simulators:
-        print('1..0 # SKIP no simulator to compare with: ./tools/tbos build makes one')
-        return 0
-    failed = point = 0
+        return skip('no other simulator to compare with: ./tools/tbos build makes one')
     for name, good, text in cases(arch, image, simulators[0]):
-        point += 1
-        failed += not good
-        print(f'{"ok" if good else "not ok"} {point} {arch}: {name}')
-        if not good:
-            print('\n'.join('# ' + line for line in text.splitlines()[-30:]))
-    print(f'1..{point}')
-    return 1 if failed else 0
+        check(good, f'{arch}: {name}', text)
+    return end()
 
 
 sys.exit(main())

@@ -14,6 +14,7 @@ import tempfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, '../../tools/front'))
 import qemu  # noqa: E402
+from points import check, end  # noqa: E402
 
 CONFIG = '''serial --unit=0
 terminal_output serial
@@ -59,17 +60,12 @@ def boot(image, lowest, command):
 def main():
     image = sys.argv[1]
     rows = [('where it is linked', 0x200000, 'cpus', ' on '), ('32 MiB up', 0x2000000, 'mem', 'allocs')]
-    failed = 0
-    for number, (name, lowest, command, wanted) in enumerate(rows, 1):
+    for name, lowest, command, wanted in rows:
         status, text = boot(image, lowest, command)
         place = re.search(r'image of \d+ KiB at ([0-9a-f]+)', text)
         good = status == 0 and wanted in text and place is not None and int(place.group(1), 16) >= lowest
-        failed += not good
-        print(f'{"ok" if good else "not ok"} {number} {name}')
-        if not good:
-            print('\n'.join('# ' + line for line in text.splitlines()[-20:]))
-    print(f'1..{len(rows)}')
-    return 1 if failed else 0
+        check(good, name, text)
+    return end()
 
 
 sys.exit(main())

@@ -12,6 +12,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.normpath(os.path.join(HERE, '../..'))
 sys.path.insert(0, os.path.join(ROOT, 'tools/front'))
 import qemu  # noqa: E402
+from points import check, end, skip  # noqa: E402
 
 RELEASE = os.path.join(ROOT, 'build/release-gcc')
 STRESS = 'stress --workers 4 --trace '
@@ -40,21 +41,13 @@ def main():
     arch, image = sys.argv[1:3]
     traces = [os.path.join(RELEASE, 'tests/bench', name) for name in ('gcc.tbat', 'compileall.tbat')]
     if not all(map(os.path.exists, traces)):
-        print('1..0 # SKIP no traces: ./tools/tbos build makes them')
-        return 0
-    failed = point = 0
+        return skip('no traces: ./tools/tbos build makes them')
     for trace in traces:
         wanted = hosted(trace)
         for cpus in (1, 2, 4):
             found, text = emulated(arch, image, trace, cpus)
-            point += 1
-            good = wanted is not None and found == wanted
-            failed += not good
-            print(f'{"ok" if good else "not ok"} {point} {os.path.basename(trace)} on {cpus} CPUs: {found}, hosted {wanted}')
-            if not good:
-                print('\n'.join('# ' + line for line in text.splitlines()[-20:]))
-    print(f'1..{point}')
-    return 1 if failed else 0
+            check(wanted is not None and found == wanted, f'{os.path.basename(trace)} on {cpus} CPUs: {found}, hosted {wanted}', text)
+    return end()
 
 
 sys.exit(main())

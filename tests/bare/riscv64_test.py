@@ -13,21 +13,10 @@ import tempfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, '../../tools/front'))
 import qemu  # noqa: E402
+from points import check, end  # noqa: E402
 
 TIMEOUT_S = 120
 STUB_AT, ELSEWHERE = 0x80200000, 0x84600000
-points = 0
-failed = 0
-
-
-def check(good, name, text=''):
-    global points, failed
-    points += 1
-    failed += not good
-    print(f'{"ok" if good else "not ok"} {points} {name}')
-    if not good:
-        print('\n'.join('# ' + line for line in text.splitlines()[-30:]))
-    sys.stdout.flush()
 
 
 def boot(image, line, cpus=2, more=(), typed=None, timeout_s=TIMEOUT_S):
@@ -110,8 +99,7 @@ def main():
         console(image)
         status, text = boot(unit, 'quiet test=fault:bad_stack', 1)
         check("the stack pointer was no stack's" in text and 'fault_bad_stack' in text, 'a stack pointer that is none is told', text)
-    print(f'1..{points}')
-    return 1 if failed else 0
+    return end()
 
 
 sys.exit(main())

@@ -217,7 +217,7 @@ def calc_free():
     path = glob.glob(os.path.join(builds.Build('bare-cortex_m', 'calc_4k').folder, 'src/hal_bare/cortex_m/tbos-calc_4k'))
     if not path:
         raise Absent('no image of calc_4k')
-    with Board('lm3s811evb', path[0]) as board:
+    with Board(qemu.BOARDS['calc_4k'], path[0]) as board:
         board.until('> ')
         return int(re.search(r'(\d+) of 4096', board.line('mem')).group(1))
 

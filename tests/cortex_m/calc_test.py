@@ -2,7 +2,9 @@
 #
 # calc_4k on its board: it boots in 4 KiB, calculates, survives what is typed, shares its CPU, and reports faults.
 #   calc_test.py IMAGE
+import os
 import re
+import subprocess
 import sys
 
 from board import Board, expect, image_from_arguments, run
@@ -32,6 +34,18 @@ def exit_says_how_the_last_line_ended():
             b.send('exit\r')
             _, got = b.end()
             expect(got == status, line, 'exit status', got, 'instead of', status)
+
+
+def the_front_door_runs_it():
+    """What `tbos qemu --arch cortex_m -c` does with a build."""
+    folder = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(IMAGE)), '../../..'))
+    script = ('import sys, types, qemu; args = dict(machine=None, cpus=None, mem=None, initrd=None, line="", flags=[], commands=sys.argv[2]); '
+              'sys.exit(qemu.run_board(sys.argv[1], types.SimpleNamespace(**args), "calc_4k"))')
+    for line, status in (('1+2*3', 0), ('1+2; 1/0', 1), ('exit 9', 9)):
+        done = subprocess.run([sys.executable, '-B', '-c', script, folder, line], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
+                              cwd=os.path.join(os.path.dirname(os.path.abspath(__file__)), '../../tools/front'))
+        expect(done.returncode == status, line, 'status', done.returncode, 'instead of', status, done.stdout[-300:], done.stderr[-300:])
+        expect(status == 9 or '#1 = ' in done.stdout, line, 'has no result', done.stdout)
 
 
 def a_kibibyte_is_free_at_the_prompt():
@@ -156,6 +170,7 @@ def faults_reboot_by_policy():
         expect(b.line('1+2') == '#1 = 3', 'after a reboot')
 
 
-sys.exit(run([boots_and_exits_with_the_status, exit_says_how_the_last_line_ended, a_kibibyte_is_free_at_the_prompt, calculates, keeps_a_history, refuses_what_is_wrong_and_goes_on,
+sys.exit(run([boots_and_exits_with_the_status, exit_says_how_the_last_line_ended, the_front_door_runs_it,
+              a_kibibyte_is_free_at_the_prompt, calculates, keeps_a_history, refuses_what_is_wrong_and_goes_on,
               survives_hostile_lines, two_busy_threads_share_the_cpu, timers_are_never_early_and_hardly_late, the_lamp_beats, faults_are_reported,
               a_panic_is_reported, faults_reboot_by_policy]))

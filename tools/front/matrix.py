@@ -15,7 +15,6 @@ import qemu
 import suites
 from ui import BUILD, ROOT, Failure, Progress, say, show
 
-BOARDS = {'calc_4k': 'cortex_m', 'mobile_64k': 'cortex_m'}  # others: x86_64
 FULL_OVERLAYS = ['wide_trace', 'small_rings']  # what suits personas with a log and a trace
 BOOT_LINES = 'persona show; persona morph slice=5ms memory=32M; stress --workers 2 --rounds 1; drill; check; mem'
 TINY_LINES = '1+2*3; ps; mem'
@@ -46,7 +45,7 @@ def cells(personas, overlays):
         sets = [[name] for name in chosen('packages', overlays)] if overlays else [[]] + [[name] for name in FULL_OVERLAYS if not is_tiny(persona)]
         for overlay in sets:
             rows.append(Cell(persona, overlay, 'hosted'))
-            rows.append(Cell(persona, overlay, BOARDS.get(persona, 'x86_64')))
+            rows.append(Cell(persona, overlay, 'cortex_m' if persona in qemu.BOARDS else 'x86_64'))
     return rows
 
 

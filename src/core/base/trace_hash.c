@@ -136,7 +136,7 @@ void trace_hash_end(struct trace_hash *hash)
 {
 	struct trace_state *state = kernel_self()->trace;
 
-	(void)hash;
+	VERIFY3(atomic_load_ptr_relaxed(&state->hash), ==, hash);
 	for (uint32_t i = 0; i < TRACE_WORDS && !state->sink; i++)
 		atomic_store_u32_relaxed_nopoint(&state->enabled[i],
 						 atomic_load_u32_relaxed_nopoint(&state->ringed[i]));

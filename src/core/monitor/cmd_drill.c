@@ -34,8 +34,6 @@ struct drill_thread {
 	struct thread *thread;
 	struct rand_stream chance;
 	struct timer timer;
-	uint32_t index;
-	uint32_t rings; // atomic: of the timer
 };
 
 static uint64_t pause_ns(struct drill_thread *self)
@@ -125,7 +123,6 @@ static void step_queue(struct drill_thread *self)
 static void timer_rings(struct timer *timer)
 {
 	struct drill_thread *self = container_of(timer, struct drill_thread, timer);
-	(void)atomic_fetch_add_u32_acq_rel(&self->rings, 1);
 	(void)waitq_wake_all(&self->drill->queue);
 }
 
@@ -178,12 +175,13 @@ static err_t drill_run(struct monitor_session *session, struct drill *drill, str
 						      {.name = "drill3", .klass = CLASS_RR, .rt_prio = 20},
 						      {.name = "drill4", .klass = CLASS_RR, .rt_prio = 20},
 						      {.name = "drill5", .klass = CLASS_FIFO, .rt_prio = 10}};
+	static_assert(array_count(params) == DRILL_THREADS, "a row for each");
 	uint32_t started = 0;
 	err_t err = 0;
 
 	for (; started < DRILL_THREADS && err == 0; started += err == 0) {
 		struct drill_thread *self = &threads[started];
-		*self = (struct drill_thread){.drill = drill, .index = started};
+		*self = (struct drill_thread){.drill = drill};
 		rand_init(&self->chance, drill->seed + started);
 		err = thread_start(&params[started], drill_main, self, &self->thread);
 	}
@@ -229,8 +227,7 @@ static int32_t run_drill(struct monitor_session *session, uint32_t argc, char **
 	if (!drill_options(argc, argv, &drill, &print))
 		return monitor_usage(session, argv[0]);
 	drill_init(&drill);
-	sleep_ns(NS_PER_MS); // so that nobody is ready who was before
-	bool hashed = trace_hash_begin(&hash, print) == 0;
+	bool hashed = monitor_hash_begin(&hash, print) == 0;
 	err_t err = drill_run(session, &drill, threads);
 	if (hashed)
 		trace_hash_end(&hash);
@@ -241,8 +238,7 @@ static int32_t run_drill(struct monitor_session *session, uint32_t argc, char **
 	monitor_printf(session, "drill: %u threads, %u rounds, seed %llu: ", DRILL_THREADS, drill.rounds,
 		       (unsigned long long)drill.seed);
 	if (hashed)
-		monitor_printf(session, "event hash %016llx over %u events\n", (unsigned long long)hash.hash,
-			       hash.events);
+		monitor_hash_show(session, &hash);
 	else
 		monitor_printf(session, "no event hash, for that needs one CPU and no other hash under way\n");
 	return 0;

@@ -100,8 +100,7 @@ static int32_t persona_show(struct monitor_session *session, const char *name, b
 		       "\"frame_bytes\": %u, \"slice_us\": %llu, \"log_bytes\": %u, \"trace_events\": %u, \"devices\": "
 		       "\"%s\""
 		     : "%s: %s\n%llu KiB, %u CPUs, %u nodes, frames of %u bytes, slice %llu us, log of %u bytes, %u "
-		       "trace "
-		       "events a CPU\ndevices: %s\n";
+		       "trace events a CPU\ndevices: %s\n";
 	monitor_printf(session, format, persona->name, persona->summary,
 		       (unsigned long long)(persona->memory_bytes / KIB(1)), persona->cpu_count, persona->node_count,
 		       persona->frame_size_bytes, (unsigned long long)(persona->slice_ns / 1000),

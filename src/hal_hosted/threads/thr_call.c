@@ -70,10 +70,10 @@ bool thr_call_take(struct tb_instance *instance, struct hal_call *call)
 	struct thr_instance *thr = thr_of(instance);
 	if (__atomic_load_n(&thr->call_head, __ATOMIC_ACQUIRE) == NULL)
 		return false;
-	thr_critical_begin();
+	host_critical_begin();
 	bool taken = queue_pop(thr, call);
 	bool more = __atomic_load_n(&thr->call_head, __ATOMIC_RELAXED) != NULL;
-	thr_critical_end();
+	host_critical_end();
 	if (more) // their interrupts may have been one with that of the call just taken
 		__atomic_fetch_or(&hal_self()->cpu->irq_pending, HAL_IRQ_CALL, __ATOMIC_SEQ_CST);
 	return taken;
@@ -102,12 +102,12 @@ void thr_call_done(struct tb_instance *instance, uint64_t token, int64_t result)
 	struct thr_cpu *cpu = __atomic_load_n(&call->cpu, __ATOMIC_RELAXED);
 	call->result = result;
 	// From here on `call` may be gone.
-	thr_critical_begin();
+	host_critical_begin();
 	if (__atomic_exchange_n(&owner->word, THR_CALL_DONE, __ATOMIC_ACQ_REL) == THR_CALL_WAITS)
 		host_futex_wake(&owner->word, 1);
 	else
 		borrower_ring(instance, cpu);
-	thr_critical_end();
+	host_critical_end();
 }
 
 bool thr_call_wants_cpu(struct tb_instance *instance)
@@ -124,9 +124,9 @@ void thr_call_sleeping(struct tb_instance *instance, uint64_t token, bool sleepi
 	__atomic_store_n(&call->sleeping, sleeping, __ATOMIC_RELAXED);
 	if (!sleeping)
 		return;
-	thr_critical_begin();
+	host_critical_begin();
 	borrower_ring(instance, __atomic_load_n(&call->cpu, __ATOMIC_RELAXED));
-	thr_critical_end();
+	host_critical_end();
 }
 
 // ---- waiting ----------------------------------------------------------------------------------------------------------

@@ -134,9 +134,9 @@ uint64_t thr_clock_look_ns(struct tb_instance *instance)
 		return own_ns;
 	struct hal_cpu *cpu = hal_self()->cpu;
 	uint64_t ticks = before + taken / 2;
-	thr_critical_begin();
+	host_critical_begin();
 	window_look(ticks, now_ns, cpu->clock_reach != 0 && ticks_lie(cpu, ticks, own_ns));
-	thr_critical_end();
+	host_critical_end();
 	cpu->clock_ticks = ticks;
 	cpu->clock_ns = own_ns;
 	cpu->clock_scale = __atomic_load_n(&scale, __ATOMIC_RELAXED);

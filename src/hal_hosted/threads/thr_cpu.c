@@ -112,9 +112,9 @@ tb_err thr_cpu_start(struct tb_instance *instance, struct host_cpu *host)
 {
 	struct thr_cpu *cpu = &thr_of(instance)->cpus[host->index];
 	__atomic_store_n(&cpu->online, 1, __ATOMIC_RELEASE);
-	thr_critical_begin();
+	host_critical_begin();
 	thr_ring(cpu, THR_KICK, NULL);
-	thr_critical_end();
+	host_critical_end();
 	return 0;
 }
 
@@ -142,9 +142,9 @@ void thr_cpu_idle(struct tb_instance *instance)
 void thr_ipi(struct tb_instance *instance, struct host_cpu *host)
 {
 	bool was = hal_irq_save();
-	thr_critical_begin();
+	host_critical_begin();
 	thr_ring(&thr_of(instance)->cpus[host->index], HAL_IRQ_IPI, host_driver(instance));
-	thr_critical_end();
+	host_critical_end();
 	hal_irq_restore(was);
 }
 

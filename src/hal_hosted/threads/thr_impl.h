@@ -145,19 +145,6 @@ static inline uint64_t thr_clock_ns(const struct tb_instance *instance)
 	return host_clock_mono_ns() - instance->clock_base_ns;
 }
 
-// A door that changes what outlives the instance or other CPUs rely on must not be cut off half-way by a halt. K, masked.
-static inline void thr_critical_begin(void)
-{
-	*(volatile uint32_t *)&hal_self()->irq_off = HOST_CRITICAL;
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-}
-
-static inline void thr_critical_end(void)
-{
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	*(volatile uint32_t *)&hal_self()->irq_off = 1;
-}
-
 // ---- CPUs (thr_cpu.c) -----------------------------------------------------------------------------------------------
 
 // Makes `self` the driver of a parked CPU. False when it is driven, offline, or the instance halted. H.

@@ -35,12 +35,12 @@ void thr_timer_arm(struct tb_instance *instance, uint64_t deadline_ns)
 	__atomic_store_n(&cpu->deadline_ns, deadline_ns, __ATOMIC_SEQ_CST);
 	if (deadline_ns == TB_FOREVER)
 		return;
-	thr_critical_begin();
+	host_critical_begin();
 	struct thr_worker *worker = thr_home(cpu);
 	uint64_t at_ns = absolute_ns(cpu, deadline_ns);
 	if (at_ns < __atomic_load_n(&worker->armed_ns, __ATOMIC_SEQ_CST))
 		timer_set(worker, at_ns);
-	thr_critical_end();
+	host_critical_end();
 }
 
 // thr_ring() for the handler, which runs on the worker's own thread and may have interrupted anything there, its futex wait too.
