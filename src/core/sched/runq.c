@@ -10,7 +10,7 @@ struct runq *thread_lock(struct thread *thread, bool *was)
 	for (;;) {
 		struct cpu *home = atomic_load_ptr_acquire(&thread->home);
 		*was = runq_lock(home->runq);
-		if (likely(atomic_load_ptr_relaxed_nopoint(&thread->home) == home))
+		if (likely(atomic_load_ptr_acquire_nopoint(&thread->home) == home))
 			return home->runq;
 		runq_unlock(home->runq, *was);
 	}

@@ -65,7 +65,7 @@ static struct timer_cpu *timer_lock(struct timer *timer, bool *was)
 		if (cpu == NULL)
 			return NULL;
 		*was = timers_lock(cpu->timers);
-		if (likely(atomic_load_ptr_relaxed_nopoint(&timer->cpu) == cpu))
+		if (likely(atomic_load_ptr_acquire_nopoint(&timer->cpu) == cpu))
 			return cpu->timers;
 		timers_unlock(cpu->timers, *was);
 	}
