@@ -215,10 +215,12 @@ static void execute_test(void **state)
 	totals.decisions += outcome->decisions;
 	if (!outcome->failed)
 		return;
-	print_error("# %s.%s: %s\n# console:\n%s\n# again: %s --engine %s --cpus %u --seed %llu --policy %s %s.%s\n",
+	print_error("# %s.%s: %s\n# console:\n%s\n# again: %s --engine %s --cpus %u --mem %llu --seed %llu --policy %s "
+		    "%s.%s\n",
 		    info.suite, info.name, outcome->reason, outcome->console, options.program,
 		    options.engine == TB_ENGINE_SIM ? "sim" : "threads", options.cpus,
-		    (unsigned long long)outcome->seed, options.policy, info.suite, info.name);
+		    (unsigned long long)(options.mem_bytes >> 20), (unsigned long long)outcome->seed, options.policy,
+		    info.suite, info.name);
 	fail_msg("%s.%s: %s", info.suite, info.name, outcome->reason);
 }
 

@@ -151,13 +151,18 @@ static struct thread *runq_take_misplaced(struct runq *rq)
 	return found;
 }
 
-static bool runq_runs_misplaced(struct runq *rq)
+// Whether somebody who may not be on the CPU runs there, or is on the way to it or from it.
+static bool cpu_has_misplaced(struct sched_state *state, const struct cpu *cpu)
 {
-	bool was = runq_lock(rq);
-	const struct thread *running = rq->cpu->running;
-	bool misplaced = running != rq->cpu->idle && !balance_allows(running, rq->cpu->hal.index);
-	runq_unlock(rq, was);
-	return misplaced;
+	struct thread *thread;
+	bool found = false;
+	spin_lock(&state->threads_lock);
+	list_for_each (thread, &state->threads, all_link) {
+		if ((thread->flags & THREAD_FLAG_IDLE) == 0 && atomic_load_ptr_acquire(&thread->home) == cpu)
+			found = found || thread_is_misplaced(thread);
+	}
+	spin_unlock(&state->threads_lock);
+	return found;
 }
 
 // Every thread still has a CPU. Under the list's lock.
@@ -171,13 +176,26 @@ static bool isolation_is_possible(struct sched_state *state, uint32_t cpu)
 	return true;
 }
 
-// Under the list's lock. Afterwards nobody who may not run on the CPU waits there, and who runs is on the way out.
+// Whoever looked at masks and isolation under a queue's lock is through when this returns.
+static void runqs_pass_all(void)
+{
+	struct kernel *kernel = kernel_self();
+	for (uint32_t i = 0; i < kernel->cpu_count; i++) {
+		struct runq *rq = kernel->cpus[i]->runq;
+		bool was = runq_lock(rq);
+		runq_unlock(rq, was);
+	}
+}
+
+// Under the list's lock. Afterwards nobody who may not run on the CPU waits there or is sent there, and who runs is on the way
+// out.
 static err_t isolation_begin_locked(struct sched_state *state, uint32_t cpu)
 {
 	struct runq *rq = kernel_self()->cpus[cpu]->runq;
 	if (!isolation_is_possible(state, cpu))
 		return ERR(EBUSY);
 	(void)atomic_fetch_or_u32_acq_rel(&state->isolated[cpu / 32], 1u << (cpu % 32));
+	runqs_pass_all();
 	for (struct thread *thread = runq_take_misplaced(rq); thread != NULL; thread = runq_take_misplaced(rq))
 		balance_send(thread);
 	return 0;
@@ -203,7 +221,7 @@ err_t sched_isolate(uint32_t cpu, bool isolated)
 	spin_unlock(&state->threads_lock);
 	if (!isolated)
 		return cpu_call(cpu, cpu_look, NULL);
-	while (err == 0 && runq_runs_misplaced(kernel_self()->cpus[cpu]->runq))
+	while (err == 0 && cpu_has_misplaced(state, kernel_self()->cpus[cpu]))
 		hal_cpu_relax();
 	return err;
 }
