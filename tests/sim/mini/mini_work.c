@@ -165,17 +165,19 @@ static int64_t module_sum(const char *name)
 	return (int64_t)sum;
 }
 
+#define STACK_PAINT 0xc5a96b3d71f28e54u // never a saved register: a zero would be
+
 // How deep this stack gets in `rounds` points, as a kernel that paints its stacks would see it.
 __attribute__((noinline, no_sanitize_address)) static int64_t stack_depth(uint32_t rounds)
 {
 	uintptr_t here = hal_stack_pointer();
 	uintptr_t low = (uintptr_t)(mini_self() + 1);
 	for (uintptr_t at = low; at < here - 64; at += sizeof(uint64_t))
-		*(volatile uint64_t *)at = 0;
+		*(volatile uint64_t *)at = STACK_PAINT;
 	for (uint32_t i = 0; i < rounds; ++i)
 		atomic_step();
 	mini_event(13, 1, 0);
-	while (low < here - 64 && *(volatile uint64_t *)low == 0)
+	while (low < here - 64 && *(volatile uint64_t *)low == STACK_PAINT)
 		low += sizeof(uint64_t);
 	mini_event(13, here - low, 0);
 	return (int64_t)(here - low);
