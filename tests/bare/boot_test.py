@@ -14,6 +14,7 @@ from points import check, end  # noqa: E402
 
 DIGEST = 'c04a9f8318338abd'  # of `stress --workers 4`, hosted under any engine
 TIMEOUT_S = 60
+TIMED = 'quiet c="cpus; sleep 200; stress --workers 4 --rounds 1"'
 FAULTS = {
     'null': 'null pointer',
     'write_text': 'write to what is read-only',
@@ -26,8 +27,8 @@ FAULTS = {
 MORE_FAULTS = {'x86_64': {'divide': 'divide error', 'bad_stack': 'double fault'}}
 
 
-def boot(arch, image, line, machine=None, cpus=2, memory='128M', nodes=1, initrd=None):
-    words = qemu.command(arch, image, machine, cpus, memory, line, initrd, nodes=nodes)
+def boot(arch, image, line, machine=None, cpus=2, memory='128M', nodes=1, initrd=None, more=()):
+    words = qemu.command(arch, image, machine, cpus, memory, line, initrd, nodes=nodes, more=more)
     try:
         done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, timeout=TIMEOUT_S)
     except subprocess.TimeoutExpired as late:
@@ -65,9 +66,25 @@ def lines(arch, image):
     check(status == 0 and 'all' in text, 'mem= and cpus= take away', text)
 
 
+def timers(image):
+    """Each timer that a PC has, wakes sleepers in time; without local APICs the two 8259s are the way."""
+    for machine in ('q35', 'pc'):
+        for name in ('local', 'hpet', 'pit'):
+            status, text = boot('x86_64', image, f'{TIMED} timer={name}', machine)
+            cpus = 2 if name == 'local' else 1
+            check(status == 0 and 'no such timer' not in text and DIGEST in text and text.count(' on ') >= cpus, f'{machine}, timer={name}', text)
+    status, text = boot('x86_64', image, f'{TIMED} timer=hpet', 'microvm')
+    check(status == 0 and 'no such timer' in text and DIGEST in text, 'microvm has no HPET, says so, and goes on', text)
+    for name in ('best', 'pit'):
+        status, text = boot('x86_64', image, f'{TIMED} timer={name}', 'pc', 1, more=['-cpu', 'qemu64,-apic'])
+        check(status == 0 and DIGEST in text, f'pc without an APIC, timer={name}', text)
+
+
 def main():
     arch, image, unit = sys.argv[1:4]
     machines(arch, image)
+    if arch == 'x86_64':
+        timers(image)
     faults(arch, unit)
     lines(arch, image)
     return end()

@@ -295,6 +295,7 @@ static enum taken choice_key(struct cmdline *cmdline, const struct word *word)
 	static const char *const panics[] = {"halt", "reboot", "exit"};
 	static const char *const exits[] = {"none", "debug", "semihosting"};
 	static const char *const clocks[] = {"real", "stepped"};
+	static const char *const timers[] = {"best", "local", "hpet", "pit"};
 	uint8_t clock = cmdline->is_stepped;
 	bool ok;
 
@@ -302,6 +303,8 @@ static enum taken choice_key(struct cmdline *cmdline, const struct word *word)
 		return taken_if(choice_value(word->value, panics, PURE_COUNT(panics), &cmdline->panic));
 	if (text_equal(word->key, "exit"))
 		return taken_if(choice_value(word->value, exits, PURE_COUNT(exits), &cmdline->exit));
+	if (text_equal(word->key, "timer"))
+		return taken_if(choice_value(word->value, timers, PURE_COUNT(timers), &cmdline->timer));
 	if (!text_equal(word->key, "clock"))
 		return NOT_OURS;
 	ok = choice_value(word->value, clocks, PURE_COUNT(clocks), &clock);

@@ -6,6 +6,7 @@
 //
 //   persona=NAME  cpus=N  mem=SIZE  c="monitor commands"  test[=FILTER]  panic=halt|reboot|exit  exit=none|debug|semihosting
 //   console=NAME  trace[=0|1]  quiet[=0|1]  interactive[=0|1]  clock=real|stepped  seed=N  poison=N  module=NAME
+//   timer=best|local|hpet|pit (x86-64)
 #ifndef BARE_CMDLINE_H
 #define BARE_CMDLINE_H
 
@@ -27,6 +28,13 @@ enum cmdline_exit {
 	CMDLINE_EXIT_SEMIHOSTING
 };
 
+enum cmdline_timer {
+	CMDLINE_TIMER_BEST,
+	CMDLINE_TIMER_LOCAL, // each CPU's own
+	CMDLINE_TIMER_HPET,
+	CMDLINE_TIMER_PIT
+};
+
 struct cmdline_fault {
 	const char *reason; // NULL: none
 	uint32_t offset;    // byte of the input where it shows
@@ -45,6 +53,7 @@ struct cmdline {
 	uint32_t poison;         // byte, 0: none
 	uint8_t panic;           // enum cmdline_panic
 	uint8_t exit;            // enum cmdline_exit
+	uint8_t timer;           // enum cmdline_timer
 	bool has_command;
 	bool has_test;
 	bool has_seed;

@@ -147,7 +147,6 @@ void apic_timer_arm(uint64_t ticks)
 		lapic_write(LAPIC_INITIAL, ticks > UINT32_MAX ? UINT32_MAX : (uint32_t)ticks);
 }
 
-uint32_t apic_timer_left(void);
 uint32_t apic_timer_left(void)
 {
 	return lapic_read(LAPIC_CURRENT);

@@ -60,6 +60,7 @@ void arch_init(void)
 	apic_init();
 	ioapic_init();
 	clock_x86_init();
+	timer_x86_init();
 	smp_init();
 	uart_16550.listen(&uart_16550);
 	if (!ioapic_route(4, VECTOR_IOAPIC + 4, apic_id()))

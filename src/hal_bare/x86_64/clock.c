@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// Clock and timer. The clock is the TSC, measured once against the best ruler there is: HPET, the ACPI timer, or the PIT's
-// counter, which needs no gate. The timer is the LAPIC's, by TSC deadline where it can; without a LAPIC the PIT, one shot at a time.
-// The wall clock is read once from the CMOS.
+// The clock is the TSC, measured once against the best ruler there is: HPET, the ACPI timer, or the PIT's counter, which needs no
+// gate. The wall clock is read once from the CMOS. Timers are in timer.c.
 #include "x86.h"
 
 #define RULER_NS 10000000ull
-#define PIT_HZ 1193182ull
 #define PM_HZ 3579545ull
 #define NS_PER_S 1000000000ull
 #define SCALE_SHIFT 32
@@ -26,11 +24,11 @@ struct ruler {
 	bool down;
 };
 
-static volatile uint64_t *hpet;
+volatile uint32_t *x86_hpet;
 
 static uint64_t hpet_read(void)
 {
-	return (uint32_t)hpet[0xf0 / 8];
+	return x86_hpet[HPET_COUNTER];
 }
 
 static uint16_t pm_port;
@@ -60,13 +58,14 @@ static bool hpet_find(struct ruler *ruler)
 	const struct acpi_hpet *table = &x86_acpi.hpet;
 	if (table->present == 0 || table->base.space != ACPI_SPACE_MEMORY)
 		return false;
-	hpet = bare_map(table->base.address, 1024, PROT_WRITE | PROT_DEVICE);
+	volatile uint32_t *hpet = bare_map(table->base.address, 1024, PROT_WRITE | PROT_DEVICE);
 	if (hpet == NULL)
 		return false;
-	uint64_t period_fs = hpet[0] >> 32;
+	uint64_t period_fs = hpet[HPET_PERIOD];
 	if (period_fs == 0 || period_fs > 100000000)
 		return false;
-	hpet[2] |= 1; // run
+	hpet[HPET_CONFIG] |= 1; // run
+	x86_hpet = hpet;
 	*ruler = (struct ruler){"hpet", hpet_read, UINT32_MAX, period_fs, false};
 	return true;
 }
@@ -113,8 +112,6 @@ static uint64_t ruler_ns(const struct ruler *ruler, uint64_t from, uint64_t to)
 	return ticks * (ruler->fs_per_tick / 1000) / 1000 + ticks * (ruler->fs_per_tick % 1000) / 1000000;
 }
 
-uint32_t apic_timer_left(void);
-
 static void measure(const struct ruler *ruler)
 {
 	bool count_apic = apic_is_used() && !x86_features.has_tsc_deadline;
@@ -151,8 +148,6 @@ void clock_x86_init(void)
 	ruler_find(&ruler);
 	measure(&ruler);
 	tsc_base = rdtsc();
-	if (!apic_is_used())
-		pic_unmask(0);
 }
 
 // ---- doors ----------------------------------------------------------------------------------------------------------------
@@ -163,31 +158,14 @@ uint64_t arch_clock_ns(void)
 	return scale(rdtsc() - tsc_base, ns_per_tsc);
 }
 
-void arch_timer_arm(struct bare_cpu *cpu, uint64_t deadline_ns)
+uint64_t clock_tsc_at(uint64_t ns)
 {
-	(void)cpu;
-	if (x86_features.has_tsc_deadline && apic_is_used()) {
-		bool never = deadline_ns == TB_FOREVER || deadline_ns > UINT64_MAX / 2;
-		apic_timer_arm(never ? 0 : tsc_base + scale(deadline_ns, tsc_per_ns) + 1);
-		return;
-	}
-	uint64_t now = arch_clock_ns();
-	uint64_t left = deadline_ns > now ? deadline_ns - now : 0;
-	if (apic_is_used()) {
-		uint64_t ticks = left > 4 * NS_PER_S ? UINT32_MAX : scale(left, timer_per_ns) + 1;
-		apic_timer_arm(deadline_ns == TB_FOREVER ? 0 : ticks);
-		return;
-	}
-	uint64_t ticks = left > 50000000 ? 0xffff : left * PIT_HZ / NS_PER_S + 1;
-	outb(0x43, 0x30); // mode 0: once
-	outb(0x40, (uint8_t)ticks);
-	outb(0x40, (uint8_t)(ticks >> 8));
+	return tsc_base + scale(ns, tsc_per_ns) + 1;
 }
 
-void pit_fired(void)
+uint64_t clock_lapic_ticks(uint64_t ns)
 {
-	if (!apic_is_used())
-		clock_timer_fired(arch_cpu());
+	return scale(ns, timer_per_ns) + 1;
 }
 
 // ---- wall clock -----------------------------------------------------------------------------------------------------------

@@ -82,7 +82,7 @@ static void interrupt_handle(struct bare_cpu *cpu, uint32_t vector)
 	} else if (vector >= VECTOR_PIC && vector < VECTOR_PIC + 16) {
 		pic_eoi(vector - VECTOR_PIC);
 		if (vector == VECTOR_PIC)
-			pit_fired();
+			timer_line_fired();
 		else if (vector == VECTOR_PIC + 4)
 			console_interrupt(cpu);
 	} else if (vector != VECTOR_SPURIOUS) {

@@ -22,6 +22,18 @@ enum x86_vector {
 	VECTOR_SPURIOUS = 0xff
 };
 
+#define PIT_HZ 1193182ull
+
+// IA-PC HPET 1.0a, 2.3, in words of 32 bits.
+enum hpet_word {
+	HPET_CAPABILITIES = 0x000 / 4,
+	HPET_PERIOD = 0x004 / 4, // femtoseconds
+	HPET_CONFIG = 0x010 / 4,
+	HPET_COUNTER = 0x0f0 / 4,
+	HPET_TIMER0 = 0x100 / 4,
+	HPET_COMPARATOR0 = 0x108 / 4
+};
+
 // As vectors push it; trap.S knows the order.
 struct trap_frame {
 	uint64_t r15, r14, r13, r12, r11, r10, r9, r8, rdi, rsi, rbp, rbx, rdx, rcx, rax;
@@ -52,6 +64,7 @@ void apic_cpu_init(void); // each CPU
 uint32_t apic_id(void);
 void apic_eoi(void);
 void apic_timer_arm(uint64_t ticks); // in ticks of the LAPIC timer or TSC deadline
+uint32_t apic_timer_left(void);
 void ioapic_init(void);
 bool ioapic_route(uint32_t isa_irq, uint32_t vector, uint32_t apic_id); // false: there is none
 void pic_init(void);
@@ -59,7 +72,12 @@ void pic_unmask(uint32_t irq);
 void pic_eoi(uint32_t irq);
 bool apic_is_used(void);
 void clock_x86_init(void);
-void pit_fired(void);
+uint64_t clock_tsc_at(uint64_t ns);      // the TSC when the clock will show it
+uint64_t clock_lapic_ticks(uint64_t ns); // of a duration; without TSC deadline
+extern volatile uint32_t *x86_hpet;      // its registers by 32 bits, running; NULL: none
+void timer_x86_init(void);               // after the clock's
+bool timer_is_local(void);               // false: one for the machine, which then is CPU 0's and has no others
+void timer_line_fired(void);             // IRQ 0 by the 8259
 void smp_init(void);
 
 static inline void outb(uint16_t port, uint8_t value)
