@@ -85,7 +85,7 @@ def error_name(value):
 def argument_text(kind, value):
     if kind == 'signed':
         return str(signed(value))
-    if kind == 'hex':
+    if kind in ('hex', 'place'):
         return f'{value:#x}' if value else '0'
     if kind == 'error':
         return error_name(value)
