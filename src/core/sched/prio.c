@@ -158,8 +158,10 @@ static bool cpu_has_misplaced(struct sched_state *state, const struct cpu *cpu)
 	bool found = false;
 	spin_lock(&state->threads_lock);
 	list_for_each (thread, &state->threads, all_link) {
-		if ((thread->flags & THREAD_FLAG_IDLE) == 0 && atomic_load_ptr_acquire(&thread->home) == cpu)
-			found = found || thread_is_misplaced(thread);
+		found = (thread->flags & THREAD_FLAG_IDLE) == 0 && atomic_load_ptr_acquire(&thread->home) == cpu &&
+			thread_is_misplaced(thread);
+		if (found)
+			break;
 	}
 	spin_unlock(&state->threads_lock);
 	return found;

@@ -32,7 +32,7 @@ void smp_init(void)
 	uint32_t self = apic_id();
 	bare_cpus[0].hw_id = self;
 	bare.cpu_count = 1;
-	for (uint32_t i = 0; i < x86_acpi.cpu_count && apic_is_used() && timer_is_local(); i++) {
+	for (uint32_t i = 0; i < x86_acpi.cpu_count && timer_is_local(); i++) {
 		const struct acpi_cpu *cpu = &x86_acpi.cpus[i];
 		if (cpu->apic_id == self)
 			bare_cpus[0].node = cpu->node;

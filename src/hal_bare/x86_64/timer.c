@@ -7,6 +7,7 @@
 
 #define NS_PER_S 1000000000ull
 #define FS_PER_NS 1000000ull
+#define LAPIC_LEFT_MAX_NS (4 * NS_PER_S)
 #define PIT_LEFT_MAX_NS 50000000ull
 #define HPET_LEFT_MAX_NS (2 * NS_PER_S)
 #define HPET_TICKS_MAX 0x40000000ull
@@ -89,28 +90,34 @@ static void pit_arm(uint64_t left_ns)
 	outb(0x40, (uint8_t)(ticks >> 8));
 }
 
-static void lapic_arm(uint64_t deadline_ns, uint64_t left_ns, bool never)
+static uint64_t left_until(uint64_t deadline_ns)
 {
-	if (never)
+	uint64_t now = arch_clock_ns();
+	return deadline_ns > now ? deadline_ns - now : 0;
+}
+
+static void lapic_arm(uint64_t deadline_ns, bool never)
+{
+	if (never) {
 		apic_timer_arm(0);
-	else if (x86_features.has_tsc_deadline)
+	} else if (x86_features.has_tsc_deadline) {
 		apic_timer_arm(clock_tsc_at(deadline_ns));
-	else
-		apic_timer_arm(left_ns > 4 * NS_PER_S ? UINT32_MAX : clock_lapic_ticks(left_ns));
+	} else {
+		uint64_t left = left_until(deadline_ns);
+		apic_timer_arm(left > LAPIC_LEFT_MAX_NS ? UINT32_MAX : clock_lapic_ticks(left));
+	}
 }
 
 void arch_timer_arm(struct bare_cpu *cpu, uint64_t deadline_ns)
 {
 	(void)cpu;
 	bool never = deadline_ns > UINT64_MAX / 2; // TB_FOREVER is
-	uint64_t now = arch_clock_ns();
-	uint64_t left = deadline_ns > now ? deadline_ns - now : 0;
 	if (kind == CMDLINE_TIMER_LOCAL)
-		lapic_arm(deadline_ns, left, never);
+		lapic_arm(deadline_ns, never);
 	else if (kind == CMDLINE_TIMER_HPET)
-		hpet_arm(left, never);
+		hpet_arm(left_until(deadline_ns), never);
 	else
-		pit_arm(left);
+		pit_arm(left_until(deadline_ns));
 }
 
 void timer_line_fired(void)
