@@ -11,9 +11,12 @@ struct crowd_start {
 static void crowd_main(void *arg)
 {
 	struct crowd_start *start = arg;
+	TEST_RUN = start->member->run;
+	CHECK_EQ(thread_park(TB_FOREVER), 0);
 	start->fn(start->member);
 }
 
+// Nobody begins before all are made: who takes all memory would leave none for the next one's stack.
 void crowd_run(TEST_RUN, uint32_t count, void (*fn)(struct crowd_member *), void *shared)
 {
 	struct crowd_member members[CROWD_MAX];
@@ -27,6 +30,9 @@ void crowd_run(TEST_RUN, uint32_t count, void (*fn)(struct crowd_member *), void
 		starts[i] = (struct crowd_start){.member = &members[i], .fn = fn};
 		CHECK_EQ(thread_start(&params, crowd_main, &starts[i], &members[i].thread), 0);
 	}
+	for (uint32_t i = 0; i < count; i++)
+		if (members[i].thread != NULL)
+			thread_unpark(members[i].thread);
 	for (uint32_t i = 0; i < count; i++)
 		if (members[i].thread != NULL)
 			CHECK_EQ(thread_join(members[i].thread, NULL), 0);
