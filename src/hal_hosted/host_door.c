@@ -87,11 +87,7 @@ bool hal_cpu_barrier(void)
 		return false;
 	if (host_instance()->config.engine == TB_ENGINE_SIM)
 		return true;
-	long result = host_syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0, 0);
-	if (result == -EPERM && // the first one of this process
-	    host_syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0, 0) == 0)
-		result = host_syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0, 0);
-	return result == 0;
+	return host_syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0, 0) == 0;
 }
 
 void hal_spin_wait(const uint32_t *word, uint32_t seen)

@@ -4,6 +4,7 @@
 #include "thr_impl.h"
 
 #include <errno.h>
+#include <linux/membarrier.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -75,6 +76,13 @@ static struct thr_instance *engine_alloc(struct tb_instance *instance)
 		thr->cpus[i].deadline_ns = TB_FOREVER;
 	}
 	return thr;
+}
+
+// For hal_cpu_barrier(), which says so where this was refused. When the library is loaded, because the process has one thread
+// then as a rule: with more, the host waits for all its processors, ten milliseconds and longer.
+__attribute__((constructor)) static void barrier_register(void)
+{
+	(void)host_syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0, 0);
 }
 
 static tb_err engine_create(struct tb_instance *instance)
