@@ -29,7 +29,13 @@ noreturn void assert3_fail(const char *expression, uint64_t a, uint64_t b, const
 	} while (0)
 
 // Integers and pointers alike as 64 bits.
-#define ASSERT_VALUE_(x) ((uint64_t) _Generic((x), long long : (x), unsigned long long : (x), default : (uintptr_t)(x)))
+#define ASSERT_VALUE_(x)                                                                                               \
+	((uint64_t) _Generic((x), int                                                                                  \
+			     : (x), long                                                                               \
+			     : (x), long long                                                                          \
+			     : (x), unsigned long long                                                                 \
+			     : (x), default                                                                            \
+			     : (uintptr_t)(x)))
 
 // Compiled out it still has to compile, and its operands count as used.
 #if CONFIG_ASSERTS

@@ -157,6 +157,12 @@ static inline struct thread *current_thread(void)
 }
 #define current current_thread()
 
+// What it does at this moment, which the next may change. No schedule point. Any context.
+static inline enum thread_state thread_state_now(const struct thread *thread)
+{
+	return (enum thread_state)__atomic_load_n(&thread->state, __ATOMIC_ACQUIRE);
+}
+
 static inline struct kernel *kernel_self(void)
 {
 	return hal_kernel();

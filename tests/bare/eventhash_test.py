@@ -2,7 +2,8 @@
 #
 # One workload, one CPU, a stepped clock: the events of the monitor's drill must be the same in the simulator and on the machine, told by
 # their hash. When they are not, the first event that differs is shown. TAP. Skipped where there is no simulator to compare with.
-#   eventhash_test.py ARCH IMAGE      an image in the emulator; "hosted" and a tbos-sim: another build of the simulator
+#   eventhash_test.py ARCH IMAGE            an image in the emulator; "hosted" and a tbos-sim: another build of the simulator
+#   eventhash_test.py cortex_m IMAGE PERSONA  a small machine's drill, compared with that of the persona as a process
 import os
 import re
 import subprocess
@@ -16,6 +17,9 @@ from points import check, end, skip  # noqa: E402
 
 BUILDS = ['release-gcc', 'debug-gcc', 'asan-gcc', 'release-clang']
 TIMEOUT_S = 60
+SMALL_BUILDS = ['release-gcc', 'asan-gcc', 'debug-gcc']
+SMALL_DRILLS = ['1:20', '2:20', '1:100', '1:20', '3:1000']
+BOARD = 'lm3s6965evb'
 DRILLS = ['drill', 'drill --seed 2', 'drill --rounds 100', 'drill', 'trace hash sleep 3']
 
 
@@ -61,8 +65,34 @@ def cases(arch, image, simulator):
         yield f'{persona}: again the same, with another seed another', len(found) > 3 and found[0] == found[3] != found[1], text
 
 
+def small_emulated(image, line):
+    return output(qemu.board_command(BOARD, image, line, more=['-icount', 'shift=4']))
+
+
+def small_cases(image, persona, program):
+    line = '+'.join(SMALL_DRILLS)
+    wanted, text = hashes(output([program, line])), small_emulated(image, line)
+    found = hashes(text)
+    if found != wanted or len(found) != len(SMALL_DRILLS):
+        text += first_difference(output([program, '1:20!']), small_emulated(image, '1:20!'))
+    yield f'{persona}: the hashes of the simulator', len(found) == len(SMALL_DRILLS) and found == wanted, text
+    yield f'{persona}: again the same, with another seed another', len(found) > 3 and found[0] == found[3] != found[1], text
+
+
+def small_main(image, persona):
+    programs = [os.path.join(ROOT, f'build/{name}-{persona}/tests/test-drill') for name in SMALL_BUILDS]
+    programs = [path for path in programs if os.path.exists(path)]
+    if not programs:
+        return skip(f'no simulator to compare with: ./tools/tbos build --persona {persona} makes one')
+    for name, good, text in small_cases(image, persona, programs[0]):
+        check(good, f'cortex_m: {name}', text)
+    return end()
+
+
 def main():
     arch, image = sys.argv[1:3]
+    if arch == 'cortex_m':
+        return small_main(image, sys.argv[3])
     simulators = [os.path.join(ROOT, 'build', name, 'tools/tbos-sim/tbos-sim') for name in BUILDS]
     simulators = [path for path in simulators if os.path.exists(path) and not os.path.samefile(path, image)]
     if not simulators:

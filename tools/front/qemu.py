@@ -92,16 +92,22 @@ def persona_numbers(persona):
     return rows.get('memory', '128M'), int(rows.get('cpus', '1')), int(rows.get('nodes', '1'))
 
 
-def run_board(folder, args, persona):
-    """A Cortex-M board: its serial line is the terminal, or reads the commands, then `exit`, which ends with the last one's status."""
+def board_command(machine, image, line='', more=()):
+    """The emulator's command for a Cortex-M board. `line` is what a test image asks the debugger for."""
     emulator = shutil.which('qemu-system-arm')
     if emulator is None:
         raise Failure('qemu-system-arm is missing', './tools/tbos setup, or install qemu-system-arm')
+    semihosting = 'enable=on,target=native' + (',arg=tbos,arg=' + line.replace(',', ',,') if line else '')
+    return [emulator, '-M', machine, '-display', 'none', '-monitor', 'none', '-serial', 'stdio', '-semihosting-config', semihosting, '-kernel', image,
+            *more]
+
+
+def run_board(folder, args, persona):
+    """A Cortex-M board: its serial line is the terminal, or reads the commands, then `exit`, which ends with the last one's status."""
     for option, given in (('--machine', args.machine), ('--cpus', args.cpus), ('--mem', args.mem), ('--initrd', args.initrd), ('--line', args.line)):
         if given:
             raise Failure(f'{option} is not for a board: its machine, memory and program are one', 'leave it out; --persona chooses the board')
-    words = [emulator, '-M', BOARDS[persona], '-display', 'none', '-monitor', 'none', '-serial', 'stdio', '-semihosting-config', 'enable=on,target=native',
-             '-kernel', os.path.join(folder, 'src/hal_bare/cortex_m', f'tbos-{persona}'), *args.flags]
+    words = board_command(BOARDS[persona], os.path.join(folder, 'src/hal_bare/cortex_m', f'tbos-{persona}'), more=args.flags)
     # What comes before the board listens may cost a character: an empty line goes first.
     lines = None if args.commands is None else ''.join(line.strip() + '\r' for line in ['', *args.commands.split(';'), 'exit'])
     status = status_of('cortex_m', subprocess.run(words, input=lines, text=True).returncode)

@@ -36,9 +36,10 @@ void assert_fail(const char *expression, const char *file, uint32_t line)
 static void value_format(char text[VALUE_SIZE], uint64_t value)
 {
 	int64_t number = (int64_t)value;
-	char pointer[FMT_POINTER_SIZE];
+	char pointer[FMT_POINTER_SIZE] = "";
 
-	fmt_pointer(pointer, (const void *)(uintptr_t)value);
+	if (value == (uintptr_t)value)
+		fmt_pointer(pointer, (const void *)(uintptr_t)value);
 	bool is_small = number > -DECIMAL_LIMIT && number < DECIMAL_LIMIT;
 	if (is_small && pointer[0] != 'r')
 		ksnprintf(text, VALUE_SIZE, "%lld", (long long)number);

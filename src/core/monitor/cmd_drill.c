@@ -1,215 +1,25 @@
 // SPDX-License-Identifier: MIT
 //
-// drill: one workload that uses what the scheduler and the locks offer, and whose every step follows from a seed. With one CPU and
-// a stepped clock its events are the same on every machine of a persona; their hash says so. Threads of all classes
-// lock, wait, signal, sleep, yield and change priorities; every wait has a deadline, so none can hang.
+// drill: the workload of drill.h and the hash of its events.
 #include "commands.h"
+#include "drill.h"
 
-#include "kern/math.h"
-#include "kern/rand.h"
-#include "kern/sched.h"
 #include "kern/string.h"
-#include "kern/trace_hash.h"
 
-#define DRILL_THREADS 6u
-#define DRILL_ROUNDS_MAX 10000u
-#define DRILL_PAUSE_NS 200000u
-#define LOOK_NS (100 * NS_PER_MS) // between two looks for Ctrl-C
-
-struct drill {
-	struct mutex first, second;
-	struct semaphore tokens;
-	struct condvar changed; // with `first`
-	struct rwlock book;
-	struct waitq queue;
-	uint32_t value;  // under first
-	uint32_t opened; // atomic
-	uint32_t stop;   // atomic
-	uint32_t rounds;
-	uint64_t seed;
-};
-
-struct drill_thread {
-	struct drill *drill;
-	struct thread *thread;
-	struct rand_stream chance;
-	struct timer timer;
-};
-
-static uint64_t pause_ns(struct drill_thread *self)
-{
-	return rand_below(&self->chance, DRILL_PAUSE_NS);
-}
-
-static uint64_t soon_ns(struct drill_thread *self)
-{
-	return clock_now_ns() + pause_ns(self);
-}
-
-static void step_nested(struct drill_thread *self)
-{
-	struct drill *drill = self->drill;
-	mutex_lock(&drill->first);
-	drill->value++;
-	sleep_ns(pause_ns(self));
-	if (mutex_lock_until(&drill->second, soon_ns(self)) == 0) {
-		sleep_ns(pause_ns(self));
-		mutex_unlock(&drill->second);
-	}
-	mutex_unlock(&drill->first);
-}
-
-static void step_inner(struct drill_thread *self)
-{
-	mutex_lock(&self->drill->second);
-	sleep_ns(pause_ns(self));
-	mutex_unlock(&self->drill->second);
-}
-
-static void step_tokens(struct drill_thread *self)
-{
-	struct semaphore *tokens = &self->drill->tokens;
-	if (rand_chance(&self->chance, 1, 2) || sem_down_until(tokens, soon_ns(self)) == 0) {
-		sleep_ns(pause_ns(self));
-		sem_up(tokens);
-	}
-}
-
-static void step_condition(struct drill_thread *self)
-{
-	struct drill *drill = self->drill;
-	err_t err = 0;
-	mutex_lock(&drill->first);
-	if (rand_chance(&self->chance, 1, 2)) {
-		uint32_t seen = drill->value;
-		while (err == 0 && drill->value == seen)
-			err = condvar_wait_until(&drill->changed, &drill->first, soon_ns(self));
-	} else {
-		drill->value++;
-		if (rand_chance(&self->chance, 1, 3))
-			condvar_broadcast(&drill->changed);
-		else
-			condvar_signal(&drill->changed);
-	}
-	mutex_unlock(&drill->first);
-}
-
-static void step_book(struct drill_thread *self)
-{
-	struct rwlock *book = &self->drill->book;
-	if (rand_chance(&self->chance, 3, 4)) {
-		rwlock_read_lock(book);
-		sleep_ns(pause_ns(self));
-		rwlock_read_unlock(book);
-	} else {
-		rwlock_write_lock(book);
-		sleep_ns(pause_ns(self));
-		rwlock_write_unlock(book);
-	}
-}
-
-static void step_queue(struct drill_thread *self)
-{
-	struct drill *drill = self->drill;
-	if (rand_chance(&self->chance, 2, 3)) {
-		uint32_t seen = atomic_load_u32_acquire(&drill->opened);
-		(void)!waitq_wait_until(&drill->queue, atomic_load_u32_acquire(&drill->opened) != seen, soon_ns(self));
-	} else {
-		(void)atomic_fetch_add_u32_acq_rel(&drill->opened, 1);
-		(void)waitq_wake_all(&drill->queue);
-	}
-}
-
-static void timer_rings(struct timer *timer)
-{
-	struct drill_thread *self = container_of(timer, struct drill_thread, timer);
-	(void)waitq_wake_all(&self->drill->queue);
-}
-
-static void step_timer(struct drill_thread *self)
-{
-	timer_arm(&self->timer, soon_ns(self));
-	sleep_ns(pause_ns(self));
-	if (rand_chance(&self->chance, 1, 2))
-		(void)timer_cancel_sync(&self->timer);
-}
-
-static void step_prio(struct drill_thread *self)
-{
-	enum thread_class klass = (enum thread_class)rand_below(&self->chance, CLASS_FAIR + 1);
-	int32_t prio = (int32_t)rand_below(&self->chance, 20);
-	err_t err =
-		thread_set_prio(current, klass, klass == CLASS_FAIR ? 0 : prio, klass == CLASS_FAIR ? prio - 10 : 0);
-	VERIFY3(err, ==, 0);
-	thread_yield();
-}
-
-static void drill_main(void *arg)
-{
-	static void (*const steps[])(struct drill_thread *) = {step_nested, step_inner, step_tokens, step_condition,
-							       step_book,   step_queue, step_timer,  step_prio};
-	struct drill_thread *self = arg;
-	timer_setup(&self->timer, timer_rings);
-	for (uint32_t round = 0; round < self->drill->rounds && atomic_load_u32_acquire(&self->drill->stop) == 0;
-	     round++)
-		steps[rand_below(&self->chance, array_count(steps))](self);
-	(void)timer_cancel_sync(&self->timer);
-}
-
-static void drill_init(struct drill *drill)
-{
-	mutex_init(&drill->first, LOCK_RANK_DRILL, "drill: first");
-	mutex_init(&drill->second, LOCK_RANK_DRILL_INNER, "drill: second");
-	sem_init(&drill->tokens, 2, "drill: tokens");
-	condvar_init(&drill->changed, "drill: changed");
-	rwlock_init(&drill->book, LOCK_RANK_DRILL, "drill: book");
-	waitq_init(&drill->queue, "drill: queue");
-}
-
-// Starts them in order and waits for them in order; what could be started.
-static err_t drill_run(struct monitor_session *session, struct drill *drill, struct drill_thread *threads)
-{
-	static const struct thread_params params[] = {{.name = "drill0", .klass = CLASS_FAIR},
-						      {.name = "drill1", .klass = CLASS_FAIR, .nice = -5},
-						      {.name = "drill2", .klass = CLASS_FAIR, .nice = 5},
-						      {.name = "drill3", .klass = CLASS_RR, .rt_prio = 20},
-						      {.name = "drill4", .klass = CLASS_RR, .rt_prio = 20},
-						      {.name = "drill5", .klass = CLASS_FIFO, .rt_prio = 10}};
-	static_assert(array_count(params) == DRILL_THREADS, "a row for each");
-	uint32_t started = 0;
-	err_t err = 0;
-
-	for (; started < DRILL_THREADS && err == 0; started += err == 0) {
-		struct drill_thread *self = &threads[started];
-		*self = (struct drill_thread){.drill = drill};
-		rand_init(&self->chance, drill->seed + started);
-		err = thread_start(&params[started], drill_main, self, &self->thread);
-	}
-	for (uint32_t i = 0; i < started; i++) {
-		while (thread_join_until(threads[i].thread, NULL, clock_now_ns() + LOOK_NS) != 0)
-			if (monitor_interrupted(session))
-				atomic_store_u32_release(&drill->stop, 1);
-	}
-	mutex_fini(&drill->first);
-	mutex_fini(&drill->second);
-	rwlock_fini(&drill->book);
-	return err;
-}
-
-static bool drill_options(uint32_t argc, char **argv, struct drill *drill, bool *print)
+static bool drill_words(uint32_t argc, char **argv, struct drill_options *options)
 {
 	for (uint32_t i = 1; i < argc; i++) {
 		uint32_t number = 0;
 		if (str_equal(argv[i], "--print")) {
-			*print = true;
+			options->print = true;
 			continue;
 		}
 		if (i + 1 >= argc || str_to_u32(argv[i + 1], 10, &number) != 0)
 			return false;
 		if (str_equal(argv[i], "--seed"))
-			drill->seed = number;
+			options->seed = number;
 		else if (str_equal(argv[i], "--rounds") && number > 0 && number <= DRILL_ROUNDS_MAX)
-			drill->rounds = number;
+			options->rounds = number;
 		else
 			return false;
 		i++;
@@ -217,27 +27,26 @@ static bool drill_options(uint32_t argc, char **argv, struct drill *drill, bool 
 	return true;
 }
 
+static bool session_interrupted(void *session)
+{
+	return monitor_interrupted(session);
+}
+
 static int32_t run_drill(struct monitor_session *session, uint32_t argc, char **argv)
 {
-	struct drill drill = {.rounds = 20, .seed = 1};
-	struct drill_thread threads[DRILL_THREADS];
+	struct drill_options options = {.rounds = 20, .seed = 1};
 	struct trace_hash hash;
-	bool print = false;
 
-	if (!drill_options(argc, argv, &drill, &print))
+	if (!drill_words(argc, argv, &options))
 		return monitor_usage(session, argv[0]);
-	drill_init(&drill);
-	bool hashed = monitor_hash_begin(&hash, print) == 0;
-	err_t err = drill_run(session, &drill, threads);
-	if (hashed)
-		trace_hash_end(&hash);
+	err_t err = drill_run(&options, session_interrupted, session, &hash);
 	if (err != 0) {
 		monitor_printf(session, "drill: %s\n", err_text(err));
 		return 1;
 	}
-	monitor_printf(session, "drill: %u threads, %u rounds, seed %llu: ", DRILL_THREADS, drill.rounds,
-		       (unsigned long long)drill.seed);
-	if (hashed)
+	monitor_printf(session, "drill: %u threads, %u rounds, seed %llu: ", DRILL_THREADS, options.rounds,
+		       (unsigned long long)options.seed);
+	if (hash.events != 0)
 		monitor_hash_show(session, &hash);
 	else
 		monitor_printf(session, "no event hash, for that needs one CPU and no other hash under way\n");

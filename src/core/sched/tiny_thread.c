@@ -68,6 +68,8 @@ static void thread_main(void *arg)
 static err_t params_check(const struct thread_params *params)
 {
 	bool rt = params->klass == CLASS_FIFO || params->klass == CLASS_RR;
+	if (params->affinity != NULL && !cpu_mask_has(params->affinity, 0))
+		return ERR(EINVAL);
 	if (rt && params->rt_prio >= PRIO_RT_MAX && params->rt_prio <= PRIO_RT_MIN)
 		return 0;
 	if (params->klass == CLASS_FAIR && params->nice >= -20 && params->nice <= 19)
@@ -160,12 +162,12 @@ static void park_expired(struct timer *timer)
 }
 
 // A thread that serves a call of the host tells it whether the call sleeps.
-static void park_now(struct thread *self)
+static void park_now(struct thread *self, uint64_t deadline_ns)
 {
 	bool was = hal_irq_save();
 	VERIFY(!was);
 	VERIFY3(self->hal.preempt_count, ==, 0);
-	trace_emit(TRACE_SCHED_PARK, self->id, 0);
+	trace_emit(TRACE_SCHED_PARK, self->id, deadline_ns);
 	if (self->call_token != 0)
 		hal_call_sleeping(self->call_token, true);
 	sched_switch(SWITCH_PARK);
@@ -182,7 +184,7 @@ static err_t park_until(struct thread *self, uint64_t deadline_ns)
 		return -ETIMEDOUT;
 	timer_setup(&timeout.timer, park_expired);
 	timer_arm(&timeout.timer, deadline_ns);
-	park_now(self);
+	park_now(self, deadline_ns);
 	(void)timer_cancel_sync(&timeout.timer);
 	atomic_store_u32_relaxed(&self->park_timed_out, 0);
 	return permit_take(self) ? 0 : -ETIMEDOUT;
@@ -196,7 +198,7 @@ err_t thread_park(uint64_t deadline_ns)
 		return 0;
 	if (deadline_ns != TB_FOREVER)
 		return park_until(self, deadline_ns);
-	park_now(self);
+	park_now(self, TB_FOREVER);
 	return permit_take(self) ? 0 : -ETIMEDOUT;
 }
 
@@ -269,9 +271,9 @@ err_t thread_join_until(struct thread *thread, int64_t *exit_value, uint64_t dea
 	thread->join_state = JOIN_CLAIMED;
 	thread->joiner = current;
 	err_t err = 0;
-	while (err == 0 && *(volatile uint8_t *)&thread->state != THREAD_DEAD)
+	while (err == 0 && thread_state_now(thread) != THREAD_DEAD)
 		err = thread_park(deadline_ns);
-	if (*(volatile uint8_t *)&thread->state != THREAD_DEAD) {
+	if (thread_state_now(thread) != THREAD_DEAD) {
 		thread->joiner = NULL;
 		thread->join_state = JOIN_NONE;
 		return err;
@@ -330,6 +332,20 @@ err_t thread_set_prio(struct thread *thread, enum thread_class klass, int32_t rt
 	irq_restore(was);
 	mutex_prio_changed(thread);
 	return 0;
+}
+
+// There is one CPU: a mask names it or nobody.
+err_t thread_set_affinity(struct thread *thread, const struct cpu_mask *mask)
+{
+	(void)thread;
+	return cpu_mask_has(mask, 0) ? 0 : ERR(EINVAL);
+}
+
+err_t sched_isolate(uint32_t cpu, bool isolated)
+{
+	(void)cpu;
+	(void)isolated;
+	return ERR(EINVAL);
 }
 
 // ---- figures -------------------------------------------------------------------------------------------------------

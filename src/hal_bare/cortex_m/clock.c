@@ -78,3 +78,8 @@ void cortex_systick(void)
 	cortex.deadline_ns = TB_FOREVER;
 	cortex_raise(HAL_IRQ_TIMER);
 }
+
+void hal_cpu_idle(void)
+{
+	cpu_wait();
+}

@@ -8,14 +8,16 @@
 // Files
 //   start.c      vector table, reset: clocks, RAM, priorities, boot record, first step onto a kernel stack
 //   switch.c     SVC and PendSV: thread switches, delivery of interrupts to the kernel, contexts
-//   clock.c      the clock (watchdog as a free-running counter) and the one-shot timer (SysTick)
+//   clock.c      the clock (watchdog as a free-running counter), the one-shot timer (SysTick), idle; clock_stepped.c instead
+//                where a run must depend on nothing outside
+//   call.c       no calls; call_test.c instead in test images: one, which runs them
 //   uart.c       PL011: bytes in and out by interrupt, polled once the machine is failing
 //   fault.c      hard and configurable faults: registers, cause, return addresses; halt or reboot
 //   mpu.c        no access to address 0, none to the word below a stack, no execution of RAM
 //   semihost.c   the debugger's calls: exit status, host clock, command line, boot modules
 //   board.c      pins of the boards: LED, keys; which display they have
-//   oled.c       the displays: SSD0323 behind SSI (lm3s6965evb), SSD0303 behind I2C (lm3s811evb)
-//   door.c       the doors that are trivial here
+//   oled_*.c     the displays: SSD0323 behind SSI (lm3s6965evb), SSD0303 behind I2C (lm3s811evb)
+//   door.c       the doors that are trivial here               module.c     the trace window as a boot module
 //   link.ld.in   where all of it lies; a persona that does not fit its RAM does not link
 //
 // 1 Memory. Flash: vectors, code, constants, the initial values of .data, and `.trace_window`, room for an allocation trace
@@ -110,8 +112,9 @@ enum cortex_state {
 
 // All that this HAL remembers, apart from hal_cortex_self.
 struct cortex {
-	uint32_t state;          // enum cortex_state
-	uint32_t reboots;        // != 0: a fault or panic resets instead of halting
+	uint8_t state;           // enum cortex_state
+	uint8_t reboots;         // != 0: a fault or panic resets instead of halting
+	uint16_t modules;        // a bit for each id that is open
 	struct hal_cpu *cpu;     // NULL until bound
 	struct hal_thread *next; // asked for inside the irq upcall
 	uint64_t clock_ticks;    // clock.c: ticks since boot at the last look
@@ -164,10 +167,18 @@ void cortex_fault(void);
 void fault_end(int32_t status) __attribute__((__noreturn__)); // halts or reboots
 void fault_backtrace(const uint32_t *from, const uint32_t *to);
 
+// door.c: until an interrupt. Masked before and after
+void cpu_wait(void);
+
+// call.c or call_test.c: the machine is up
+void call_begin(void);
+
 // semihost.c: r0 of the answer; -1 when there is no debugger.
 int32_t semihost_call(uint32_t operation, const void *argument);
 void semihost_exit(int32_t status);
 uint32_t semihost_time_s(void); // since 1970; 0: nobody knows
+// What follows the program's name; empty when nobody knows, or when it is too long.
+void semihost_command_line(char *text, uint32_t size_bytes);
 
 // board.c, oled.c
 void board_start(void);

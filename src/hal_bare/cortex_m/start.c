@@ -137,6 +137,7 @@ void hal_boot_done(void)
 {
 	cortex.state = CORTEX_RUN;
 	__asm__ volatile("msr msp, %0" : : "r"(hal_cortex_interrupt_stack_end));
+	call_begin();
 }
 
 void hal_reboot_on_panic(bool reboot)

@@ -151,7 +151,7 @@ static void many_main(void *arg)
 void body_context_many(struct conform_result *result)
 {
 	enum {
-		THREADS = 60
+		THREADS = CONFIG_TINY ? 8 : 60
 	};
 	struct mini_thread *threads[THREADS];
 	struct count count = {.result = result};

@@ -136,7 +136,7 @@ static void pairs_main(void *arg)
 void body_ipi_all_pairs(struct conform_result *result)
 {
 	struct pairs pairs = {.result = result};
-	struct mini_thread *threads[CONFIG_MAX_CPUS];
+	struct mini_thread *threads[CONFIG_MAX_CPUS] = {0};
 	uint32_t count = mini()->cpu_count;
 	for (uint32_t i = 0; i < count; i++)
 		threads[i] = mini_start_on(i, pairs_main, &pairs);

@@ -163,7 +163,7 @@ static void line_main(void *arg)
 void body_clock_is_one_line(struct conform_result *result)
 {
 	struct line line = {.result = result, .rounds = conform_rounds(50000)};
-	struct mini_thread *threads[CONFIG_MAX_CPUS];
+	struct mini_thread *threads[CONFIG_MAX_CPUS] = {0};
 	uint32_t count = mini()->cpu_count;
 	for (uint32_t i = 0; i < count; i++)
 		threads[i] = mini_start_on(i, line_main, &line);
@@ -194,7 +194,7 @@ static void rough_main(void *arg)
 
 void body_clock_rough_is_near(struct conform_result *result)
 {
-	struct mini_thread *threads[CONFIG_MAX_CPUS];
+	struct mini_thread *threads[CONFIG_MAX_CPUS] = {0};
 	uint32_t count = mini()->cpu_count;
 	for (uint32_t i = 0; i < count; i++)
 		threads[i] = mini_start_on(i, rough_main, result);
@@ -216,7 +216,7 @@ static void sleeper_main(void *arg)
 void body_sleep_many(struct conform_result *result)
 {
 	enum {
-		THREADS = 20
+		THREADS = CONFIG_TINY ? 8 : 20
 	};
 	struct mini_thread *threads[THREADS];
 	for (uint32_t i = 0; i < THREADS; i++)

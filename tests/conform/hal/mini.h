@@ -18,6 +18,10 @@
 
 #define MINI_SLICE_NS 1000000u
 #define MINI_MS 1000000u
+// Of the bodies about RAM: a page, and how much they take.
+#define MINI_PAGE (CONFIG_TINY ? 1u << CONFIG_FRAME_SHIFT : 4096u)
+#define MINI_AREA (CONFIG_TINY ? 4u << 10 : 1u << 20)
+#define MINI_PAGES (CONFIG_TINY ? 12u : 64u)
 
 // ---- locks: masked, hosted-friendly -----------------------------------------------------------------------------------
 

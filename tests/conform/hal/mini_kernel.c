@@ -110,8 +110,15 @@ static void mini_boot(const struct hal_boot_info *info)
 {
 	struct mini_kernel *kernel = mini();
 	struct mini_thread *self = mini_self();
-	if (info->version != HAL_VERSION || info->ram != (void *)kernel ||
-	    info->ram_used_bytes % CONFIG_KSTACK_SIZE != 0)
+	// Stacks are found by masking the stack pointer, except where the HAL keeps the running thread in a word.
+	bool aligned = info->ram_used_bytes % (CONFIG_HAL_CORTEX_M ? 4 : CONFIG_KSTACK_SIZE) == 0;
+#if CONFIG_HAL_CORTEX_M
+	__asm__ volatile(".global tb_kernel_room\n\t.set tb_kernel_room, %c0\n\t"
+			 ".global tb_thread_room\n\t.set tb_thread_room, %c1"
+			 :
+			 : "i"(sizeof(struct mini_kernel)), "i"(sizeof(struct mini_thread)));
+#endif
+	if (info->version != HAL_VERSION || info->ram != (void *)kernel || !aligned)
 		hal_halt(-22);
 	kernel->info = *info;
 	kernel->cpu_count = info->cpu_count;
@@ -207,7 +214,7 @@ uint32_t conform_rounds(uint32_t full)
 {
 	if (mini()->info.flags & HAL_BOOT_SIMULATED)
 		return full / 100 + 1;
-	if (CONFIG_HAL_BARE) // an emulator's CPUs take turns on the host's
+	if (CONFIG_HAL_BARE || CONFIG_HAL_CORTEX_M) // an emulator's CPUs take turns on the host's
 		return full / 10 + 1;
 	return CONFIG_TSAN ? full / 20 + 1 : CONFIG_ASAN ? full / 4 + 1 : full;
 }

@@ -112,10 +112,18 @@ static void sleepers_wake_locked(uint64_t now_ns)
 
 // ---- switching ----------------------------------------------------------------------------------------------------------
 
-// First thing after every switch, on the new thread. Stays masked.
+// The lock is handed over to whom the switch leads, who gives it back: first thing after every switch, on the new thread. Not where
+// an interrupt's switch happens after the upcall and so nothing follows it (hal/inline_cortex_m.h): there is one CPU, masked.
+static void switch_begin(void)
+{
+	if (CONFIG_HAL_CORTEX_M)
+		mini_unlock(&mini()->lock, true);
+}
+
 void mini_switch_finish(void)
 {
-	mini_unlock(&mini()->lock, true);
+	if (!CONFIG_HAL_CORTEX_M)
+		mini_unlock(&mini()->lock, true);
 }
 
 static void cpu_give_locked(struct mini_cpu *cpu, struct mini_thread *to)
@@ -136,6 +144,7 @@ static void switch_to_locked(struct mini_thread *to)
 		mini_unlock(&mini()->lock, true);
 		return;
 	}
+	switch_begin();
 	hal_context_switch(&from->hal, &to->hal);
 	mini_switch_finish();
 }
@@ -217,6 +226,7 @@ static void thread_main(void *arg)
 	struct mini_thread *next = hal_call_wants_cpu() ? NULL : run_pick_locked(cpu->hal.index);
 	next = next != NULL ? next : cpu->idle;
 	cpu_give_locked(cpu, next);
+	switch_begin();
 	hal_context_exit(&self->hal, &next->hal);
 }
 

@@ -55,9 +55,10 @@ TEST(fmt, lengths)
 {
 	CHECK_TEXT("-1 255 -1 65535", "%hhd %hhu %hd %hu", -1, 255, -1, 65535);
 	CHECK_TEXT("1 2 3", "%hhd %hhu %hd", 257, 258u, 65539);
-	CHECK_TEXT("-1 18446744073709551615", "%ld %lu", -1l, ~0ul);
+	CHECK_TEXT(sizeof(long) == 8 ? "-1 18446744073709551615" : "-1 4294967295", "%ld %lu", -1l, ~0ul);
 	CHECK_TEXT("-9223372036854775808 18446744073709551615", "%jd %ju", INTMAX_MIN, UINTMAX_MAX);
-	CHECK_TEXT("18446744073709551615 -9223372036854775808", "%zu %td", SIZE_MAX, PTRDIFF_MIN);
+	CHECK_TEXT(sizeof(size_t) == 8 ? "18446744073709551615 -9223372036854775808" : "4294967295 -2147483648",
+		   "%zu %td", SIZE_MAX, PTRDIFF_MIN);
 	CHECK_TEXT("12 -3 7 8", "%zu %td %jd %ju", (size_t)12, (ptrdiff_t)-3, (intmax_t)7, (uintmax_t)8);
 }
 
@@ -103,8 +104,10 @@ TEST(fmt, pointers_are_offsets)
 	CHECK_TEXT("(nil)", "%p", NULL);
 	CHECK_TEXT("ram+0x1234", "%p", (void *)(ram + 0x1234));
 	CHECK_TEXT("  ram+0x10", "%10p", (void *)(ram + 16));
-	CHECK_TEXT("(foreign)", "%p", (void *)(uintptr_t)0x7fff00001234);
-	CHECK_TEXT("(foreign)", "%p", (void *)(uintptr_t)0xffff000000000000);
+	if (sizeof(void *) == 8) { // what 32 bits can name may be an offset from the image
+		CHECK_TEXT("(foreign)", "%p", (void *)(uintptr_t)0x7fff00001234);
+		CHECK_TEXT("(foreign)", "%p", (void *)(uintptr_t)0xffff000000000000);
+	}
 	ksnprintf(text, sizeof text, "%p", (const void *)constant);
 	CHECK(str_has_prefix(text, "image+0x") || str_has_prefix(text, "image-0x"));
 }

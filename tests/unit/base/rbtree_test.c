@@ -192,7 +192,7 @@ TEST_WITH(rbtree, check_finds_a_wrong_color, 0, TEST_PANICS, "node_black_depth(n
 	CHECK(false);
 }
 
-TEST_WITH(rbtree, check_finds_a_wrong_parent, 0, TEST_PANICS, "not true: parent == NULL")
+TEST_WITH(rbtree, check_finds_a_wrong_parent, 0, TEST_PANICS, "parent == NULL")
 {
 	struct item items[3] = {0};
 	struct rb_root root = RB_ROOT_INIT;

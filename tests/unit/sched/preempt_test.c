@@ -105,18 +105,21 @@ TEST(sched, a_timer_preempts)
 	move_to(test_run_, 0);
 	CHECK_EQ(thread_set_prio(current, CLASS_FIFO, 0, 0), 0);
 	hog.thread = spawn(test_run_, CLASS_FIFO, 50, 0, hog_body, &hog);
-	for (uint32_t i = 0; i < 10; i++) {
-		uint64_t due_ns = clock_now_ns() + 20000;
+	uint32_t wanted = simulated() ? 9 : CONFIG_TSAN ? 0 : 1; // under TSan a thread is preempted where it unmasks
+	struct thread_info info = {0};
+	// A busy host lets the moment pass before the body sleeps, so that there it takes more than ten.
+	for (uint32_t i = 0; i < 10 || (!simulated() && i < 10000 && info.stats.preemptions < wanted); i++) {
+		uint64_t due_ns = clock_now_ns() + 20000 + (simulated() ? 0 : i * 1000);
 		sleep_until_ns(due_ns);
 		CHECK(!simulated() || clock_now_ns() < due_ns + 40000);
+		info = info_of(hog.thread);
 	}
-	struct thread_info info = info_of(hog.thread);
-	CHECK(info.stats.preemptions >= (simulated()   ? 9
-					 : CONFIG_TSAN ? 0
-						       : 1)); // under TSan a thread is preempted where it unmasks
+	CHECK(info.stats.preemptions >= wanted);
 	CHECK(info.stats.run_ns > 0);
 	hog_stop(test_run_, &hog);
 }
+
+#if !CONFIG_TINY // where equals take turns by arrival
 
 // A fair thread that slept has an earlier deadline than one that ran all the time: it does not wait for the end of the slice.
 TEST(sched, a_fair_sleeper_preempts_a_fair_hog)
@@ -136,6 +139,8 @@ TEST(sched, a_fair_sleeper_preempts_a_fair_hog)
 	CHECK(!simulated() || worst_ns < period_ns);
 	hog_stop(test_run_, &hog);
 }
+
+#endif
 
 static void body_set_flag(void *arg)
 {

@@ -84,7 +84,7 @@ static inline void wait_until(const uint32_t *word, uint32_t value)
 
 static inline uint32_t state_of(const struct thread *thread)
 {
-	return atomic_load_u32_acquire(&thread->state);
+	return thread_state_now(thread);
 }
 
 static inline void wait_state(const struct thread *thread, enum thread_state state)

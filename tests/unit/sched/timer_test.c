@@ -247,7 +247,7 @@ static void timer_look(const struct timer_info *info, void *arg)
 // Thousands that sleep far away, armed, moved and cancelled at random, against a count of our own.
 TEST(sched, ten_thousand_timers)
 {
-	uint32_t count = loops(10000, 500);
+	uint32_t count = CONFIG_TINY ? 100 : loops(10000, 500);
 	struct marked_timer *timers = kmalloc_array(count, sizeof *timers, MEM_ZERO);
 	uint64_t state = 4711;
 	uint32_t armed = 0;

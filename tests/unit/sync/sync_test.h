@@ -13,7 +13,7 @@
 #include "kern/test.h"
 
 #define ANY_CPU UINT32_MAX
-#define WORKERS_MAX 24
+#define WORKERS_MAX (CONFIG_TINY ? 8 : 24)
 
 // The simulator runs bodies for hundreds of seeds: `many` on real CPUs, fewer where instrumented, `few` there.
 static inline uint32_t loops(uint32_t many, uint32_t few)
@@ -95,7 +95,7 @@ static inline const char *waiting_on(struct thread *thread)
 // Until the thread sleeps for something of sync's, though it may still be on its way into the scheduler, or has ended.
 static inline void wait_asleep(struct thread *thread)
 {
-	while (waiting_on(thread) == NULL && atomic_load_u32_acquire(&thread->state) != THREAD_DEAD)
+	while (waiting_on(thread) == NULL && thread_state_now(thread) != THREAD_DEAD)
 		sleep_ns(20000);
 }
 
