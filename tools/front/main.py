@@ -102,7 +102,7 @@ def command_persona_ci(args):
 
 
 def command_qemu_sweep(args):
-    return qemusweep.qemu_sweep(args.budget, [args.arch] if args.arch else sorted(qemu.MACHINES), args.json)
+    return qemusweep.qemu_sweep(args.budget, [args.arch] if args.arch else builds.ARCHES, args.json)
 
 
 def qemu_options(parser):
@@ -150,7 +150,7 @@ def parser_make():
     sub.add_argument('target', nargs='*', help='only these')
     sub = command('qemu-sweep', command_qemu_sweep, 'stress the images in the emulator under new seeds until the budget is spent; goes on where it stopped')
     sub.add_argument('--budget', default='30m', metavar='TIME', help='90s, 10m, 2h, shared by the architectures (default: %(default)s)')
-    sub.add_argument('--arch', choices=sorted(qemu.MACHINES), help='only this one')
+    sub.add_argument('--arch', choices=builds.ARCHES, help='only this one')
     sub.add_argument('--json', action='store_true', help='the sums so far as JSON')
     sub = command('sim-sweep', command_sweep, 'run the simulated tests under new seeds until the budget is spent')
     sub.add_argument('--budget', default='10m', metavar='TIME', help='90s, 10m, 2h (default: %(default)s)')

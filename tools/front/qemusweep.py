@@ -2,13 +2,14 @@
 #
 # qemu-sweep: long stress of the images in the emulator, machine after machine, seed after seed, until the budget is spent. A boot passes when
 # the workload's contents were right, every invariant holds, and the orderly shutdown, which looks for what was not given back, says 0.
-# Where it stopped it goes on: build/qemu-sweep/state.json has the next seed and the sums of each architecture.
+# Where it stopped it goes on: build/qemu-sweep/ARCH.json has the next seed and the sums. Cortex-M's boards: boardsweep.py.
 import json
 import os
 import re
 import subprocess
 import time
 
+import boardsweep
 import builds
 import packages
 import qemu
@@ -20,19 +21,18 @@ LINES = ['stress --workers {workers} --rounds {rounds}', 'drill --seed {seed} --
          'check']
 
 
-def load():
-    path = os.path.join(FOLDER, 'state.json')
+def load(arch):
+    path = os.path.join(FOLDER, arch + '.json')
     if not os.path.exists(path):
-        return {}
+        return {'next_seed': 1, 'boots': 0, 'failures': 0, 'events': 0, 'seconds': 0}
     with open(path, encoding='utf-8') as file:
         return json.load(file)
 
 
-def save(state):
-    os.makedirs(FOLDER, exist_ok=True)
-    path = os.path.join(FOLDER, 'state.json')
+def save(arch, row):
+    path = os.path.join(FOLDER, arch + '.json')
     with open(path + '.new', 'w', encoding='utf-8') as file:
-        json.dump(state, file, indent=1)
+        json.dump(row, file, indent=1)
     os.replace(path + '.new', path)
 
 
@@ -61,25 +61,33 @@ def judge(arch, returncode, text):
     return None
 
 
-def one(arch, folder, seed):
+def boot(arch, folder, seed):
+    """The commands of one seed, what they printed, why it failed (None: it did not), and how many events there were."""
+    if arch == 'cortex_m':
+        return boardsweep.one(folder, seed, BOOT_LIMIT_S)
     command = boot_of(arch, folder, seed)
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors='replace',
+                          timeout=BOOT_LIMIT_S)
+    return [command], done.stdout, judge(arch, done.returncode, done.stdout), sum(map(int, re.findall(r'(\d+) events in', done.stdout)))
+
+
+def one(arch, folder, seed):
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors='replace',
-                              timeout=BOOT_LIMIT_S)
-        text, why = done.stdout, judge(arch, done.returncode, done.stdout)
+        commands, text, why, events = boot(arch, folder, seed)
     except subprocess.TimeoutExpired as late:
-        text, why = (late.stdout or b'').decode(errors='replace'), f'no end within {BOOT_LIMIT_S} s'
+        commands, text, events = [late.cmd], (late.stdout or b'').decode(errors='replace'), 0
+        why = f'no end within {BOOT_LIMIT_S} s'
     if why:
         path = os.path.join(FOLDER, f'{arch}-{seed}.log')
         with open(path, 'w', encoding='utf-8') as file:
-            file.write(f'$ {" ".join(command)}\n{text}\n{why}\n')
+            file.write('\n'.join('$ ' + ' '.join(command) for command in commands) + f'\n{text}\n{why}\n')
         say(f'FAILED {arch}, seed {seed}: {why}; see {show(path)}')
-    return why is None, sum(map(int, re.findall(r'(\d+) events in', text)))
+    return why is None, events
 
 
-def sweep_arch(arch, budget_s, state):
-    folder = builds.Build(f'bare-{arch}').make().folder
-    row = state.setdefault(arch, {'next_seed': 1, 'boots': 0, 'failures': 0, 'events': 0, 'seconds': 0})
+def sweep_arch(arch, budget_s):
+    folder = boardsweep.make() if arch == 'cortex_m' else builds.Build(f'bare-{arch}').make().folder
+    row = load(arch)
     start, bar, boots, failures = time.monotonic(), Progress(f'qemu-sweep {arch}'), 0, 0
     os.makedirs(FOLDER, exist_ok=True)
     while boots == 0 or time.monotonic() - start < budget_s:
@@ -91,19 +99,19 @@ def sweep_arch(arch, budget_s, state):
         row['failures'] += not good
         row['events'] += events
         row['seconds'] = round(row['seconds'] + time.monotonic() - before, 1)
-        save(state)
+        save(arch, row)
         bar.step(min(int(time.monotonic() - start), budget_s), budget_s, f'{boots} boots, {failures} failures')
     bar.close()
-    return boots, failures
+    return row, boots, failures
 
 
 def qemu_sweep(budget, arches, as_json):
     packages.setup(packages.ALL)
-    budget_s, state, failed = parse_duration(budget), load(), 0
+    budget_s, state, failed = parse_duration(budget), {}, 0
     for arch in arches:
-        boots, failures = sweep_arch(arch, budget_s // len(arches), state)
+        row, boots, failures = sweep_arch(arch, budget_s // len(arches))
         failed += failures
-        row = state[arch]
+        state[arch] = row
         if not as_json:
             say(f'qemu-sweep {arch:<8} {boots} boots, {failures} failures; so far {row["boots"]} boots, {row["failures"]} failures, '
                 f'{row["events"]:,} events, {row["seconds"] / 60:.1f} min, next seed {row["next_seed"]}')
