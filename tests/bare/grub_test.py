@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 #
 # Boots the x86-64 image by GRUB through Multiboot2, from a CD made for the occasion: where it is linked, and, by another lower bound in its
-# header, 32 MiB up. A module comes along. TAP.
+# header, 32 MiB up, and off a large page. A module comes along. TAP.
 #   grub_test.py IMAGE
 import os
 import re
@@ -31,7 +31,7 @@ def image_bytes(image, lowest):
     """The image with another lower bound in its relocation tag: type 10, bound, limit, alignment."""
     with open(image, 'rb') as file:
         data = bytearray(file.read())
-    tag = struct.pack('<HHIII', 10, 1, 24, 0x200000, 0xc0000000)
+    tag = struct.pack('<HHIII', 10, 1, 24, 0x100000, 0xc0000000)
     at = data.index(tag)
     data[at + 8:at + 12] = struct.pack('<I', lowest)
     return data
@@ -59,7 +59,8 @@ def boot(image, lowest, command):
 
 def main():
     image = sys.argv[1]
-    rows = [('where it is linked', 0x200000, 'cpus', ' on '), ('32 MiB up', 0x2000000, 'mem', 'allocs')]
+    rows = [('where it is linked', 0x100000, 'cpus', ' on '), ('32 MiB up', 0x2000000, 'mem', 'allocs'),
+            ('32 MiB and three pages up', 0x2003000, 'cpus', ' on ')]
     for name, lowest, command, wanted in rows:
         status, text = boot(image, lowest, command)
         place = re.search(r'image of \d+ KiB at ([0-9a-f]+)', text)

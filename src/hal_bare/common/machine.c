@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// How memory is divided: what the firmware calls RAM, less what is taken, makes runs. The largest run gives the HAL its pool at
-// its start; of the rest, up to HAL_MAX_NODES runs become the kernel's. Runs are cut at megabyte borders of large pages where the window begins.
+// How memory is divided: what the firmware calls RAM, less what is taken, makes runs. The HAL's pool lies between
+// the image and the next border of a large page, or else as high as it can; of the rest, up to HAL_MAX_NODES runs become the kernel's. Runs are cut at megabyte borders of large pages where the window begins.
 #include "../arch.h"
 #include "memmap.h"
 
-#define POOL_FIXED (1ull << 20)
+#define POOL_FIXED (CONFIG_MAX_CPUS * (uint64_t)BARE_EMERGENCY_SIZE + (256ull << 10))
 #define FIRST_SHARE 16
 #define LOW_LIMIT (1ull << 20) // below: firmware's, and where CPUs start on x86-64
 
@@ -53,9 +53,19 @@ static void pool_place(void)
 	uint64_t size = POOL_FIXED + (last->end - first->start) / BARE_LARGE_SIZE * BARE_PAGE_SIZE / 64 * 65;
 	struct memmap_request request = {.size_bytes = (size + BARE_PAGE_SIZE - 1) & ~(BARE_PAGE_SIZE - 1),
 					 .align = BARE_PAGE_SIZE,
-					 .max = arch_early_limit,
+					 .min = bare.boot.image_phys,
 					 .node = MEMMAP_NODE_ANY};
-	if (memmap_take(&map, &request, &bare.pool_phys) != 0)
+	// What is left of the image's last large page is of no other use: the window begins behind it.
+	request.max = request.min + bare.boot.image_size_bytes + BARE_LARGE_SIZE - 1;
+	request.max &= ~(BARE_LARGE_SIZE - 1);
+	tb_err err = memmap_take(&map, &request, &bare.pool_phys);
+	if (err != 0) {
+		request.min = 0;
+		request.max = arch_early_limit;
+		request.from = MEMMAP_HIGHEST;
+		err = memmap_take(&map, &request, &bare.pool_phys);
+	}
+	if (err != 0)
 		bare_die("boot: no %lu KiB of memory for the HAL", size >> 10);
 	bare.pool_size_bytes = request.size_bytes;
 }

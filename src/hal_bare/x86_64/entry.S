@@ -4,13 +4,13 @@
 // Multiboot2 Specification 2.0, 3.3; the same, eax: its magic). Finds where the image lies, makes tables that map the first 4 GiB one to one and the
 // image at its link address, goes to long mode, up there, and to bare_main(protocol, info, image_phys).
 #define VIRTUAL 0xffffffff80000000
-#define IMAGE (VIRTUAL + 0x200000) // link address of its start
+#define IMAGE (VIRTUAL + 0x100000) // link address of its start
 #define PROTOCOL_PVH 1
 #define PROTOCOL_MULTIBOOT2 2
 #define MULTIBOOT2_MAGIC 0x36d76289
 #define PAGE_TABLE 0x03      // present, writable
 #define PAGE_LARGE 0x83      // and a large page
-#define IMAGE_LARGE_PAGES 8  // 16 MiB is more than an image has
+#define IMAGE_TABLES 4       // 8 MiB from VIRTUAL; the linker script asserts that the image fits
 #define IDENTITY_TABLES 4
 
 // ---- headers ------------------------------------------------------------------------------------------------------------
@@ -29,9 +29,9 @@ multiboot_header:
 	.short 6, 1          // modules on page borders
 	.long 8
 	.balign 8
-	.short 10, 1         // may be placed elsewhere: 2 MiB steps, low preferred
+	.short 10, 1         // may be placed elsewhere: on any page, low preferred
 	.long 24
-	.long 0x200000, 0xc0000000, 0x200000, 1
+	.long 0x100000, 0xc0000000, 0x1000, 1
 	.balign 8
 	.short 0, 0
 	.long 8
@@ -91,14 +91,22 @@ entry_pvh:
 	lea (boot_pdpt_high - IMAGE)(%ebp), %eax
 	lea (boot_pd_high - IMAGE + PAGE_TABLE)(%ebp), %ecx
 	mov %ecx, 510 * 8(%eax)
-	lea (boot_pd_high - IMAGE + 8)(%ebp), %eax // linked 2 MiB above the border
-	lea PAGE_LARGE(%ebp), %ecx
-	mov $IMAGE_LARGE_PAGES, %edx
+	lea (boot_pd_high - IMAGE)(%ebp), %eax
+	lea (boot_pt_high - IMAGE + PAGE_TABLE)(%ebp), %ecx
+	mov $IMAGE_TABLES, %edx
 5:	mov %ecx, (%eax)
 	add $8, %eax
-	add $0x200000, %ecx
+	add $4096, %ecx
 	dec %edx
 	jnz 5b
+	lea (boot_pt_high - IMAGE + 256 * 8)(%ebp), %eax // linked 256 pages above the border
+	lea PAGE_TABLE(%ebp), %ecx
+	mov $(IMAGE_TABLES * 512 - 256), %edx
+7:	mov %ecx, (%eax)
+	add $8, %eax
+	add $4096, %ecx
+	dec %edx
+	jnz 7b
 
 	lea (boot_pml4 - IMAGE)(%ebp), %eax
 	mov %eax, (boot_pml4_phys - IMAGE)(%ebp)
@@ -259,6 +267,7 @@ boot_pdpt_low: .skip 4096
 boot_pdpt_high: .skip 4096
 boot_pd_low: .skip 4096 * IDENTITY_TABLES
 boot_pd_high: .skip 4096
+boot_pt_high: .skip 4096 * IMAGE_TABLES
 	.balign 16
 boot_stack: .skip 16384
 boot_stack_top:
