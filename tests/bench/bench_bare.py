@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 #
-# The images in the emulator, one run beside Debian's cloud kernel with an initramfs of busybox: how long until the prompt, how large, how
-# much memory, how many instructions a sched_yield takes. `./tools/tbos bench bare` runs it. The peer's packages are fetched when it
-# runs, and stay in build/bench-bare; without them the rows have no peer.
+# The images in the emulator, one run beside Debian's kernel with an initramfs of busybox (bench_bare_peer.py): how long until the prompt, how
+# large, how much memory, how many instructions a sched_yield takes. `./tools/tbos bench bare` runs it. Where the peer's packages cannot be
+# fetched, the rows have no peer.
 import argparse
 import glob
 import json
@@ -20,100 +20,13 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.normpath(os.path.join(HERE, '../..'))
 sys.path.insert(0, os.path.join(ROOT, 'tools/front'))
 sys.path.insert(0, os.path.join(ROOT, 'tests/cortex_m'))
+sys.path.insert(0, HERE)
 import builds  # noqa: E402
 import qemu  # noqa: E402
+from bench_bare_peer import READY, YIELDS, Absent, peer_command, peer_make  # noqa: E402
 from board import Board  # noqa: E402
 
-FOLDER = os.path.join(ROOT, 'build/bench-bare')
-READY = 'peer is ready'
 LIMIT_S = 120
-YIELDS = 20000
-PEER_LINE = 'console=ttyS0 quiet reboot=t panic=-1 random.trust_cpu=on'
-YIELD_PROGRAM = r'''
-#define _GNU_SOURCE
-#include <sched.h>
-#include <stdio.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
-int main(void)
-{
-	cpu_set_t one;
-	struct timespec from, to;
-	CPU_ZERO(&one);
-	CPU_SET(0, &one);
-	sched_setaffinity(0, sizeof one, &one);
-	pid_t child = fork();
-	for (int i = 0; i < 1000; i++) sched_yield();
-	clock_gettime(CLOCK_MONOTONIC, &from);
-	for (int i = 0; i < %d; i++) sched_yield();
-	clock_gettime(CLOCK_MONOTONIC, &to);
-	if (child == 0) { for (int i = 0; i < 10000; i++) sched_yield(); return 0; }
-	printf("yields took %%lld ns\n", (to.tv_sec - from.tv_sec) * 1000000000ll + to.tv_nsec - from.tv_nsec);
-	waitpid(child, NULL, 0);
-	return 0;
-}
-''' % YIELDS
-
-
-class Absent(Exception):
-    """Why a figure cannot be had here."""
-
-
-# ---- the peer --------------------------------------------------------------------------------------------------------------
-
-
-def run(*command, cwd=None):
-    done = subprocess.run(command, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors='replace')
-    if done.returncode != 0:
-        raise Absent(f'{command[0]}: {(done.stderr or done.stdout).strip().splitlines()[-1:] or "failed"}')
-    return done.stdout
-
-
-def cpio_entry(name, mode, content=b'', device=(0, 0)):
-    fields = [0, mode, 0, 0, 1, 0, len(content), 0, 0, device[0], device[1], len(name) + 1, 0]
-    head = b'070701' + b''.join(b'%08x' % field for field in fields) + name.encode() + b'\0'
-    head += b'\0' * (-len(head) % 4)
-    return head + content + b'\0' * (-len(content) % 4)
-
-
-def initramfs(busybox, program):
-    script = ('#!/bin/busybox sh\n/bin/busybox mkdir -p /proc\n/bin/busybox mount -t proc proc /proc\n'
-              f'echo {READY}\n/bin/busybox grep -E "MemTotal|MemFree" /proc/meminfo\n/bin/yields\n/bin/busybox poweroff -f\n')
-    entries = [cpio_entry(folder, 0o40755) for folder in ('bin', 'dev', 'proc')]
-    entries += [cpio_entry('dev/console', 0o20600, device=(5, 1)), cpio_entry('init', 0o100755, script.encode()),
-                cpio_entry('bin/busybox', 0o100755, busybox), cpio_entry('bin/yields', 0o100755, program), cpio_entry('TRAILER!!!', 0)]
-    return b''.join(entries)
-
-
-def peer_make():
-    """Debian's kernel and an initramfs: (path, path)."""
-    kernel, archive = os.path.join(FOLDER, 'vmlinuz'), os.path.join(FOLDER, 'initramfs')
-    if os.path.exists(kernel) and os.path.exists(archive):
-        return kernel, archive
-    os.makedirs(FOLDER, exist_ok=True)
-    package = re.search(r'Depends: (linux-image-\S+)', run('apt-cache', 'depends', 'linux-image-cloud-amd64'))
-    if not package:
-        raise Absent('no package linux-image-cloud-amd64')
-    run('apt-get', 'download', package.group(1), 'busybox-static', cwd=FOLDER)
-    for path in glob.glob(os.path.join(FOLDER, '*.deb')):
-        run('dpkg', '-x', path, os.path.join(FOLDER, 'tree'))
-    source = os.path.join(FOLDER, 'yields.c')
-    with open(source, 'w', encoding='utf-8') as file:
-        file.write(YIELD_PROGRAM)
-    run('gcc', '-O2', '-static', '-o', os.path.join(FOLDER, 'yields'), source)
-    with open(glob.glob(os.path.join(FOLDER, 'tree/bin/busybox'))[0], 'rb') as busybox, open(os.path.join(FOLDER, 'yields'), 'rb') as program:
-        content = initramfs(busybox.read(), program.read())
-    with open(archive, 'wb') as file:
-        file.write(content)
-    os.replace(glob.glob(os.path.join(FOLDER, 'tree/boot/vmlinuz-*'))[0], kernel)
-    return kernel, archive
-
-
-def peer_command(machine, more=()):
-    kernel, archive = peer_make()
-    return ['qemu-system-x86_64', '-M', machine, '-nodefaults', '-display', 'none', '-no-reboot', '-serial', 'stdio', '-m', '256M', '-kernel', kernel,
-            '-initrd', archive, '-append', PEER_LINE, *more]
 
 
 # ---- figures ---------------------------------------------------------------------------------------------------------------
@@ -137,15 +50,15 @@ def seconds_until(command, text, keep_stdin=False, limit_s=LIMIT_S):
         process.wait()
 
 
-def peer_prompt_s(machine):
+def peer_prompt_s(machine, arch='x86_64'):
     """Under emulation on a busy host the peer sometimes does not find its clock, and stops: then again."""
     def seconds():
         for _ in range(2):
             try:
-                return seconds_until(peer_command(machine), READY, limit_s=30)
+                return seconds_until(peer_command(machine, arch=arch), READY, limit_s=60)
             except Absent:
                 continue
-        return seconds_until(peer_command(machine), READY, limit_s=30)
+        return seconds_until(peer_command(machine, arch=arch), READY, limit_s=60)
     return seconds
 
 
@@ -242,8 +155,8 @@ def table():
     return [
         Row('prompt, microvm', 's', tbos_prompt_s('x86_64', 'microvm'), peer_prompt_s('microvm'), 0.1, times=10),
         Row('prompt, q35', 's', tbos_prompt_s('x86_64', 'q35'), peer_prompt_s('q35'), 0.2, times=10),
-        Row('prompt, virt aarch64', 's', tbos_prompt_s('aarch64', 'virt'), None, 0.15),
-        Row('prompt, virt riscv64', 's', tbos_prompt_s('riscv64', 'virt'), None, 0.15),
+        Row('prompt, virt aarch64', 's', tbos_prompt_s('aarch64', 'virt'), peer_prompt_s('virt', 'aarch64'), 0.15, times=10),
+        Row('prompt, virt riscv64', 's', tbos_prompt_s('riscv64', 'virt'), peer_prompt_s('virt', 'riscv64'), 0.15, times=10),
         Row('image, compressed', 'KiB', size_kib, lambda: os.path.getsize(peer_make()[0]) / 1024, 400, repeat=False),
         Row('memory at idle', 'KiB', tbos_idle_kib, peer_idle_kib, 4096, repeat=False),
         Row('sched_yield', 'instructions', tbos_yield, peer_yield, times=2, repeat=False),

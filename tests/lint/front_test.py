@@ -41,15 +41,15 @@ Components: main
 '''
 
 
-def derive(name, text):
-    """The text of the source lists derived from one file of an apt folder."""
+def derive(name, text, release=None):
+    """The text of the source lists derived from one file of an apt folder; of those for binaries of another release."""
     with tempfile.TemporaryDirectory() as folder:
         apt, out = os.path.join(folder, 'apt'), os.path.join(folder, 'out')
         os.makedirs(os.path.join(apt, 'sources.list.d'))
         os.makedirs(out)
         with open(os.path.join(apt, name), 'w', encoding='utf-8') as file:
             file.write(text)
-        count = packages.source_lists(out, apt, 'bookworm')
+        count = packages.binary_lists(out, release, apt, 'bookworm') if release else packages.source_lists(out, apt, 'bookworm')
         written = ''
         for path in sorted(os.listdir(out)):
             with open(os.path.join(out, path), encoding='utf-8') as file:
@@ -150,6 +150,10 @@ def cases():
     yield 'one-line sources: entries of the distribution', count, 2
     yield 'one-line sources: text', text, ('deb-src [signed-by=/x.gpg] http://one.invalid/debian bookworm main\n'
                                           'deb-src http://one.invalid/debian bookworm-updates main contrib\n')
+    _, text = derive('sources.list', DEB_LINES, 'trixie')
+    yield 'another release, one-line lists', text, 'deb [signed-by=/x.gpg] http://one.invalid/debian trixie main\n'
+    _, text = derive('sources.list.d/debian.sources', DEB_STANZAS, 'trixie')
+    yield 'another release, stanzas', text, 'Types: deb\nURIs: http://one.invalid/debian\nSuites: trixie\nComponents: main\n'
     count, text = derive('sources.list.d/debian.sources', DEB_STANZAS)
     yield 'stanza sources: entries of the distribution', count, 1
     yield 'stanza sources: text', (text.count('Types: deb-src'), 'two.invalid' in text, 'three.invalid' in text), (1, False, False)

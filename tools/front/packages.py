@@ -131,6 +131,24 @@ def source_lists(folder, apt_folder='/etc/apt', suite=None):
     return count
 
 
+def binary_lists(folder, release, apt_folder='/etc/apt', suite=None):
+    """The distribution's own entry for binaries, of another release."""
+    mine = suite or codename()
+    for path in [os.path.join(apt_folder, 'sources.list'), *sorted(glob.glob(os.path.join(apt_folder, 'sources.list.d/*')))]:
+        if not os.path.exists(path):
+            continue
+        with open(path, encoding='utf-8') as file:
+            text = file.read()
+        if path.endswith('.sources'):
+            kept = [re.sub(r'^Suites:.*$', f'Suites: {release}', stanza, flags=re.M) for stanza in re.split(r'\n\s*\n', text)
+                    if re.search(rf'^Suites:(?:.*\s)?{mine}(?:\s|$)', stanza, re.M) and not re.search(r'^Enabled:\s*no', stanza, re.M)]
+        else:
+            kept = [re.sub(rf'\s{mine}\s', f' {release} ', line) for line in re.findall(rf'^deb\s.*\s{mine}\s.*$', text, re.M)]
+        if kept:
+            with open(os.path.join(folder, os.path.basename(path)), 'w', encoding='utf-8') as file:
+                file.write(('\n\n' if path.endswith('.sources') else '\n').join(kept) + '\n')
+
+
 def fetch_from_debian(names):
     """Downloads and unpacks source packages with a private apt configuration, so that no root is needed and nothing of the
     system's changes. Returns the wraps that were unpacked: a release of another version does not serve."""

@@ -73,12 +73,13 @@ static inline bool rt_beats(const struct thread *a, const struct thread *running
 	return running->klass == CLASS_RR && running->slice_left_ns == 0;
 }
 
-// Among equals only: whoever is more urgent has taken over already.
+// Among equals only: whoever is more urgent has taken over already. A slice that is over, where no switch was possible yet, is looked at
+// again after a while and not at once.
 static inline uint64_t rt_slice(const struct runq *rq, const struct thread *running)
 {
 	if (running->klass == CLASS_FIFO || list_is_empty(&rq->rt.levels[running->prio]))
 		return TB_FOREVER;
-	return running->slice_left_ns;
+	return running->slice_left_ns != 0 ? running->slice_left_ns : TIMER_BREATH_NS;
 }
 
 #endif

@@ -72,6 +72,7 @@
 #define THREAD_CANARY 0x7e57ca9eu
 #define SLICE_MIN_NS 100000ull
 #define SLICE_MAX_NS 1000000000ull
+#define TIMER_BREATH_NS 10000u // at least, between two timer interrupts of which the second was due at once
 #define NO_CPU UINT32_MAX
 
 enum sched_order {

@@ -9,8 +9,6 @@
 
 #include "kern/image.h"
 
-#define TIMER_BREATH_NS 10000u
-
 enum timer_place {
 	TIMER_IDLE,
 	TIMER_QUEUED
@@ -191,8 +189,7 @@ static void timer_run_due(struct timer_cpu *timers, uint64_t now_ns)
 	biased_drop(&timers->lock);
 }
 
-// Sets the HAL's timer to whatever comes first, also when that is later than before.
-void timer_program(struct cpu *cpu)
+static uint64_t timer_next_ns(struct cpu *cpu)
 {
 	struct timer_cpu *timers = cpu->timers;
 	biased_own(&timers->lock);
@@ -202,6 +199,11 @@ void timer_program(struct cpu *cpu)
 	biased_own(&cpu->runq->lock);
 	next_ns = MIN(next_ns, cpu->runq->slice_end_ns);
 	biased_drop(&cpu->runq->lock);
+	return next_ns;
+}
+
+static void timer_set(struct timer_cpu *timers, uint64_t next_ns)
+{
 	bool has_fired = timers->armed_ns == 0;
 	if (next_ns == timers->armed_ns)
 		return;
@@ -210,6 +212,14 @@ void timer_program(struct cpu *cpu)
 		hal_timer_arm(next_ns);
 }
 
+// Sets the HAL's timer to whatever comes first, also when that is later than before.
+void timer_program(struct cpu *cpu)
+{
+	timer_set(cpu->timers, timer_next_ns(cpu));
+}
+
+// What has become due meanwhile waits for a breath, counted from the end: on a slow machine the work here may take longer than any
+// pause that was counted from the beginning, and whom it interrupted must get on.
 void timer_interrupt(void)
 {
 	struct cpu *cpu = this_cpu();
@@ -218,7 +228,9 @@ void timer_interrupt(void)
 	cpu->timers->armed_ns = 0; // whoever arms a timer meanwhile leaves the HAL alone
 	timer_run_due(cpu->timers, now_ns);
 	runq_tick(cpu->runq, now_ns);
-	timer_program(cpu);
+	uint64_t next_ns = timer_next_ns(cpu);
+	uint64_t end_ns = clock_now_ns();
+	timer_set(cpu->timers, next_ns > end_ns ? next_ns : end_ns + TIMER_BREATH_NS);
 }
 
 void sleep_until_ns(uint64_t deadline_ns)

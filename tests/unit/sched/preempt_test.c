@@ -165,3 +165,49 @@ TEST(sched, changed_priority_preempts)
 	CHECK_EQ(atomic_load_u32_acquire(&flag), 1);
 	join(test_run_, thread);
 }
+
+#if !CONFIG_TINY // which counts no interrupts
+
+static uint32_t interrupts_now(void)
+{
+	struct cpu_info info;
+	return sched_cpu_info(0, &info) == 0 ? info.interrupts : 0;
+}
+
+struct holder {
+	uint32_t interrupts; // while it held
+	uint64_t held_ns;
+};
+
+// Keeps the CPU far beyond its slice, as the holder of a spinlock may, with an equal waiting.
+static void body_hold(void *arg)
+{
+	struct holder *holder = arg;
+	uint64_t begin_ns = clock_now_ns();
+	preempt_disable();
+	uint32_t before = interrupts_now();
+	while (clock_now_ns() < begin_ns + 1000000)
+		let_in();
+	holder->interrupts = interrupts_now() - before;
+	holder->held_ns = clock_now_ns() - begin_ns;
+	preempt_enable();
+}
+
+// A slice that is over, where no switch is possible yet, does not fill the time with timer interrupts: on a machine where each takes
+// longer than the pause between them, the holder would never come to its end.
+TEST(sched, an_ended_slice_does_not_storm)
+{
+	struct holder holder = {0};
+	struct hog hog = {0};
+	move_to(test_run_, 0);
+	CHECK_EQ(thread_set_prio(current, CLASS_FIFO, 0, 0), 0);
+	CHECK_EQ(sched_set_slice_ns(100000), 0);
+	struct thread *thread = spawn(test_run_, CLASS_RR, 40, 0, body_hold, &holder);
+	hog.thread = spawn(test_run_, CLASS_RR, 40, 0, hog_body, &hog);
+	join(test_run_, thread);
+	hog_stop(test_run_, &hog);
+	CHECK(holder.interrupts >= 1 || !simulated());
+	CHECK(holder.interrupts <= holder.held_ns / 10000 + 20);
+}
+
+#endif
