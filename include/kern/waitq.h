@@ -19,7 +19,8 @@ struct waitq_entry {
 	struct list_node link; // under the queue's lock
 	struct thread *thread;
 	uint32_t woken; // atomic; set under the queue's lock by the waker, which also dequeues
-	uint32_t exclusive;
+	uint16_t exclusive;
+	uint16_t chosen; // under the queue's lock: a waker has it on its list, and will wake it
 };
 
 // `name` must outlive the queue. Any context. A queue needs no end, but nobody may wait on it then.

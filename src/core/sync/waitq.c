@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Wait queues. An entry is on its queue's list, or on the list of a waker that has chosen it, or it has been woken or has
-// given up; each change happens under the queue's lock, so a wake and a timeout cannot both have it.
+// given up; each change happens under the queue's lock, so a wake and a timeout cannot both have it. Who has been chosen cannot give up
+// any more: its wake would be lost to the others, and with the last waiter the queue may go, which the waker still needs.
 #include "sync_impl.h"
 
 #include "kern/counter.h"
@@ -32,6 +33,7 @@ void waitq_enter_locked(struct waitq *queue, struct waitq_entry *entry, bool exc
 	entry->thread = current;
 	entry->woken = 0;
 	entry->exclusive = exclusive;
+	entry->chosen = 0;
 	list_push_back(&queue->waiters, &entry->link);
 }
 
@@ -42,15 +44,22 @@ void waitq_enter(struct waitq *queue, struct waitq_entry *entry, bool exclusive)
 	spin_unlock_irqrestore(&queue->lock, was);
 }
 
-// Takes the entry out unless it has been woken; returns whether it had been.
+// Takes the entry out unless it has been woken or is about to be; returns whether.
 static bool waitq_withdraw(struct waitq *queue, struct waitq_entry *entry)
 {
 	bool was = spin_lock_irqsave(&queue->lock);
 	bool woken = entry->woken != 0;
-	if (!woken && list_node_is_linked(&entry->link))
+	bool chosen = !woken && entry->chosen != 0;
+	if (!woken && !chosen && list_node_is_linked(&entry->link))
 		list_remove(&entry->link);
 	spin_unlock_irqrestore(&queue->lock, was);
-	return woken;
+	if (!chosen)
+		return woken;
+	while (atomic_load_u32_acquire(&entry->woken) == 0)
+		(void)!kernel_self()->hooks->park(TB_FOREVER);
+	was = spin_lock_irqsave(&queue->lock); // the waker is done with the entry when it lets go
+	spin_unlock_irqrestore(&queue->lock, was);
+	return true;
 }
 
 err_t(waitq_sleep)(struct waitq *queue, struct waitq_entry *entry, uint64_t deadline_ns)
@@ -100,6 +109,7 @@ static void waitq_choose_locked(struct waitq *queue, struct list *chosen, uint32
 	list_init(chosen);
 	while (count > 0 && (entry = waitq_first_locked(queue)) != NULL) {
 		list_move_back(chosen, &entry->link);
+		entry->chosen = 1;
 		count -= entry->exclusive != 0;
 	}
 }

@@ -219,3 +219,51 @@ TEST(sync_waitq, interrupts_wake_while_deadlines_pass)
 	CHECK_EQ(ticking.ticks, ticking.goal);
 	CHECK_EQ(waitq_check(&ticking.queue), 0);
 }
+
+// -- a wake of many ----------------------------------------------------------------------------------------------------------
+
+#if !CONFIG_TINY // whose waiters are fewer
+
+#define BATCH 16u // as many are woken between two looks at interrupts
+
+struct crowded {
+	struct waitq queue;
+	uint64_t deadline_ns;
+	uint32_t exclusive_woken; // atomic
+};
+
+static void crowded_main(void *arg)
+{
+	struct worker *self = arg;
+	struct crowded *crowded = self->shared;
+	bool exclusive = self->index >= BATCH;
+	struct waitq_entry entry;
+
+	waitq_enter(&crowded->queue, &entry, exclusive);
+	err_t err = waitq_sleep(&crowded->queue, &entry, self->index == BATCH ? crowded->deadline_ns : TB_FOREVER);
+	(void)waitq_leave(&crowded->queue, &entry);
+	if (exclusive && err == 0)
+		(void)atomic_fetch_add_u32_acq_rel(&crowded->exclusive_woken, 1);
+}
+
+// The one who is to have the wake gives up while those before it are being woken: it has the wake, or the next one has.
+TEST(sync_waitq, a_long_wake_is_not_lost_to_a_deadline)
+{
+	struct worker workers[BATCH + 2];
+	struct crowded crowded = {.deadline_ns = after_ns(3000000)};
+	uint32_t count = BATCH + 2;
+
+	waitq_init(&crowded.queue, "test: crowded");
+	workers_start(test_run_, workers, count, crowded_main, &crowded);
+	for (uint32_t i = 0; i < count; i++)
+		wait_asleep(workers[i].thread);
+	sleep_until_ns(crowded.deadline_ns);
+	(void)waitq_wake(&crowded.queue, 1);
+	sleep_ns(2000000);
+	CHECK_EQ(atomic_load_u32_acquire(&crowded.exclusive_woken), 1);
+	(void)waitq_wake_all(&crowded.queue);
+	workers_join(test_run_, workers, count);
+	CHECK_EQ(waitq_check(&crowded.queue), 0);
+}
+
+#endif
