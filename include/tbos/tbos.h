@@ -136,7 +136,8 @@ tb_err tb_wait(tb_instance *instance, int32_t *status) TB_MUST_USE;
 tb_err tb_shutdown(tb_instance *instance, int32_t *status) TB_MUST_USE;
 
 // tb_shutdown() where that has not happened, then gives everything back. The instance is gone whatever is returned, except
-// for -EBUSY: other host threads are inside a call. Errors: those of tb_shutdown().
+// for -EBUSY: other host threads are inside a call, or the library has not seen the calling thread before and finds no host memory
+// for it. Errors: those of tb_shutdown().
 tb_err tb_destroy(tb_instance *instance) TB_MUST_USE;
 
 size_t tb_stack_bytes(void);

@@ -257,6 +257,8 @@ tb_err tb_shutdown(tb_instance *instance, int32_t *status)
 
 tb_err tb_destroy(tb_instance *instance)
 {
+	if (host_thread_self() == NULL) // nothing can be brought down by a thread without a record
+		return host_fail(instance, -EBUSY, "no host memory for the calling thread's record");
 	tb_err err = instance_claim(instance);
 	if (err != 0)
 		return err;
