@@ -6,7 +6,8 @@
 
 #include "hal/inline.h"
 
-// Tells the HAL where the CPU's header lies, and the running thread that this is its CPU. CPU 0: first act of boot, before interrupts are unmasked. Masked.
+// Tells the HAL where the CPU's header lies, and the running thread that this is its CPU. CPU 0: first act of boot, before
+// interrupts are unmasked. Masked.
 void hal_cpu_bind(struct hal_cpu *cpu);
 
 // Starts a secondary CPU: upcalls->cpu_entry(cpu) runs on the stack whose base is `idle`, already prepared by

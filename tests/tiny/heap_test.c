@@ -311,21 +311,6 @@ TEST_WITH(heap, a_foreign_pointer_is_noticed, 0, TEST_PANICS, "is no range's fir
 	kfree((char *)kernel_self()->ram + kernel_self()->ram_size_bytes);
 }
 
-TEST_WITH(heap, a_frame_freed_twice_is_noticed, 0, TEST_PANICS, "free already")
-{
-	void *frame = frame_alloc(1, 0, NULL);
-	REQUIRE(frame != NULL);
-	frame_free(frame, 1);
-	frame_free(frame, 1);
-}
-
-TEST_WITH(heap, a_wrong_order_is_noticed, 0, TEST_PANICS, "freed with another")
-{
-	void *frame = frame_alloc(1, 0, NULL);
-	REQUIRE(frame != NULL);
-	frame_free(frame, 0);
-}
-
 TEST_WITH(heap, boots_own_frames_are_not_given_back, 0, TEST_PANICS, "frame_free: frame 0, order 0")
 {
 	frame_free((void *)ALIGN_DOWN((uintptr_t)kernel_self()->ram, (uintptr_t)65536), 0);

@@ -78,12 +78,6 @@ static int32_t trace_list(struct monitor_session *session)
 	return 0;
 }
 
-err_t monitor_hash_begin(struct trace_hash *hash, bool print)
-{
-	sleep_ns(NS_PER_MS);
-	return trace_hash_begin(hash, print);
-}
-
 void monitor_hash_show(struct monitor_session *session, const struct trace_hash *hash)
 {
 	monitor_printf(session, "event hash %016llx over %u events\n", (unsigned long long)hash->hash, hash->events);
@@ -96,7 +90,8 @@ static int32_t trace_hash_run(struct monitor_session *session, uint32_t argc, ch
 
 	if (argc == (print ? 1 : 0))
 		return monitor_usage(session, "trace");
-	err_t err = monitor_hash_begin(&hash, print);
+	sleep_ns(NS_PER_MS); // whoever was ready has run
+	err_t err = trace_hash_begin(&hash, print);
 	if (err != 0) {
 		monitor_printf(session, "trace: hash: %s\n",
 			       err == -EINVAL ? "events of several CPUs have no order; boot with one" : err_text(err));

@@ -60,10 +60,8 @@ int32_t monitor_run_words(struct monitor_session *session, uint32_t argc, char *
 // For commands: complains about the usage and returns STATUS_USAGE.
 int32_t monitor_usage(struct monitor_session *session, const char *name);
 
-// cmd_log.c: trace_hash_begin() once all who were ready have run, and the line that shows what it came to. Thread context, may sleep.
-// Errors: those of trace_hash_begin().
+// cmd_log.c: the line that shows what an event hash came to.
 struct trace_hash;
-err_t monitor_hash_begin(struct trace_hash *hash, bool print) must_check;
 void monitor_hash_show(struct monitor_session *session, const struct trace_hash *hash);
 
 // session.c: a row of a table on a terminal or in a pipe is the same text; a duration in the unit that suits it.

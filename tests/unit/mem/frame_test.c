@@ -213,43 +213,6 @@ TEST(frame, reservation_is_all_or_nothing)
 
 // ---- what must be refused --------------------------------------------------------------------------------------------
 
-TEST_WITH(frame, double_free_is_noticed, 0, TEST_PANICS, "free already")
-{
-	void *frame = frame_alloc(0, 0, NULL);
-	REQUIRE(frame != NULL);
-	frame_free(frame, 0);
-	frame_free(frame, 0);
-}
-
-TEST_WITH(frame, double_free_of_a_block_is_noticed, 0, TEST_PANICS, "frame_free: frame")
-{
-	void *block = frame_alloc(6, 0, NULL);
-	REQUIRE(block != NULL);
-	frame_free(block, 6);
-	frame_free(block, 6);
-}
-
-TEST_WITH(frame, another_order_is_noticed, 0, TEST_PANICS, "another order")
-{
-	void *block = frame_alloc(2, 0, NULL);
-	REQUIRE(block != NULL);
-	frame_free(block, 1);
-}
-
-TEST_WITH(frame, the_middle_of_a_block_is_noticed, 0, TEST_PANICS, "not the start of an allocated block")
-{
-	char *block = frame_alloc(2, 0, NULL);
-	REQUIRE(block != NULL);
-	frame_free(block + FRAME_SIZE, 0);
-}
-
-TEST_WITH(frame, a_crooked_address_is_noticed, 0, TEST_PANICS, "is not a frame")
-{
-	char *block = frame_alloc(0, 0, NULL);
-	REQUIRE(block != NULL);
-	frame_free(block + 16, 0);
-}
-
 TEST_WITH(frame, a_foreign_address_is_noticed, 0, TEST_PANICS, "is not a frame")
 {
 	frame_free((void *)(uintptr_t)(FRAME_SIZE * 16), 0);
