@@ -9,6 +9,7 @@
 #include "kern/kernel.h"
 
 struct hal_boot_info;
+struct monitor_command;
 
 enum boot_stage {
 	STAGE_BASE,     // no locks to sleep on, no allocator: boot_alloc() only
@@ -26,6 +27,7 @@ struct component {
 	err_t (*init)(struct kernel *kernel, const struct hal_boot_info *info);
 	void (*stop)(void);   // undoes init, in thread context; NULL where nothing is to be undone
 	err_t (*check)(void); // the invariants of the whole component; NULL where it has none
+	const struct monitor_command *const *commands; // what it adds to the monitor, ends with NULL; NULL: nothing
 };
 
 struct persona {

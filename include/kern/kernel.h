@@ -59,6 +59,8 @@ struct kernel {
 	struct boot_state *boot;
 	struct monitor_state *monitor;
 	struct console_state *console;
+	struct process_state *processes;
+	struct vfs_state *vfs;
 };
 
 // Memory that is never given back, zeroed. Only while booting on CPU 0, before frame_init(). `align` a power of two ≤ 4096.

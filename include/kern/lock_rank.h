@@ -19,6 +19,10 @@ enum lock_rank {
 	LOCK_RANK_TEST_OUTER,
 	LOCK_RANK_TEST_MIDDLE,
 	LOCK_RANK_TEST_INNER,
+	LOCK_RANK_FILE_POS,   // an open file's position
+	LOCK_RANK_MOUNTS,     // mount trees
+	LOCK_RANK_RENAME,     // renames between directories of a filesystem
+	LOCK_RANK_INODE,      // nested: parents first, then by number
 	LOCK_RANK_PRESSURE,   // mem: list of pressure callbacks; anybody who allocates may come to it
 	LOCK_RANK_CACHE_LIST, // slab: list of caches
 	LOCK_RANK_SLEEPING_LAST,
@@ -27,6 +31,18 @@ enum lock_rank {
 	// land on the holder.
 	LOCK_RANK_SPIN_TEST_OUTER,
 	LOCK_RANK_SPIN_TEST_INNER,
+	LOCK_RANK_PROCESS_LIST,
+	LOCK_RANK_PROCESS,
+	LOCK_RANK_DESCRIPTORS,
+	LOCK_RANK_FILE_LOCKS,
+	LOCK_RANK_VFS_LIST,
+	LOCK_RANK_RENAME_WRITER,
+	LOCK_RANK_DENTRY,
+	LOCK_RANK_DENTRY_LRU,
+	LOCK_RANK_MOUNT,
+	LOCK_RANK_FS, // a filesystem's own
+	LOCK_RANK_INODE_ATTR,
+	LOCK_RANK_MAPPING,
 	LOCK_RANK_SLAB_DEPOT,
 	LOCK_RANK_SLAB,
 	LOCK_RANK_FRAME_CPU,

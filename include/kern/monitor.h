@@ -30,7 +30,11 @@ struct monitor_command {
 	const char *(*complete)(uint32_t index, const char *prefix, uint32_t n);
 };
 
-// A command file exports one row (const struct monitor_command monitor_cmd_NAME) and is named in monitor/commands.c's table.
+// Complains about a command's usage and returns the exit status for it, 2.
+int32_t monitor_usage(struct monitor_session *session, const char *name);
+
+// A command file exports one row (const struct monitor_command monitor_cmd_NAME) and is named in monitor/commands.c's table; a component outside
+// the core names its rows in struct component.
 
 // Component: the console's thread, when the HAL asked for a monitor. Errors: -ENOMEM, -EAGAIN.
 err_t monitor_init(struct kernel *kernel) must_check;

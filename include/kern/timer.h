@@ -28,7 +28,8 @@ bool timer_cancel(struct timer *timer);
 // The same, and waits (spinning) until a running callback has returned: then the memory may go. Not from its own callback.
 bool timer_cancel_sync(struct timer *timer);
 
-uint64_t clock_now_ns(void); // the HAL's monotonic clock
+uint64_t clock_now_ns(void);  // the HAL's monotonic clock
+uint64_t clock_wall_ns(void); // since 1970-01-01 UTC. irq-safe
 
 // Thread context. sleep_until returns at or after the deadline.
 void sleep_until_ns(uint64_t deadline_ns);

@@ -8,6 +8,7 @@
 #include "kern/console.h"
 #include "kern/mem.h"
 #include "kern/monitor.h"
+#include "kern/process.h"
 #include "kern/rcu.h"
 #include "kern/sync.h"
 
@@ -39,6 +40,7 @@ INIT(sched, sched_init)
 INIT(timers, timer_init)
 INIT(cpus, sched_start_cpus)
 INIT(console, console_init)
+INIT(processes, process_init)
 INIT(api, api_init)
 INIT(monitor, monitor_init)
 
@@ -52,6 +54,7 @@ ROW(timers, STAGE_SCHED, init_timers, NULL, NULL);
 ROW(cpus, STAGE_CPUS, init_cpus, NULL, NULL);
 ROW(rcu, STAGE_SERVICES, init_rcu, rcu_stop, rcu_check);
 ROW(console, STAGE_SERVICES, init_console, console_stop, NULL);
+ROW(processes, STAGE_SERVICES, init_processes, process_stop, process_check);
 ROW(calls, STAGE_FRONT, call_init, call_stop, NULL);
 ROW(api, STAGE_FRONT, init_api, api_stop, NULL);
 ROW(monitor, STAGE_FRONT, init_monitor, monitor_stop, NULL);

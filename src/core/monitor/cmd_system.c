@@ -21,16 +21,18 @@ static int32_t run_help(struct monitor_session *session, uint32_t argc, char **a
 		monitor_printf(session, "%s %s\n    %s\n", command->name, command->usage, command->summary);
 		return 0;
 	}
-	for (uint32_t i = 0; i < monitor_command_count; i++)
-		monitor_printf(session, "%-10s %s\n", monitor_commands[i]->name, monitor_commands[i]->summary);
+	const struct monitor_command *command;
+	for (uint32_t i = 0; (command = monitor_command_at(i)) != NULL; i++)
+		monitor_printf(session, "%-10s %s\n", command->name, command->summary);
 	return 0;
 }
 
 static const char *complete_help(uint32_t index, const char *prefix, uint32_t n)
 {
-	for (uint32_t i = 0; index == 1 && i < monitor_command_count; i++)
-		if (str_has_prefix(monitor_commands[i]->name, prefix) && n-- == 0)
-			return monitor_commands[i]->name;
+	const struct monitor_command *command;
+	for (uint32_t i = 0; index == 1 && (command = monitor_command_at(i)) != NULL; i++)
+		if (str_has_prefix(command->name, prefix) && n-- == 0)
+			return command->name;
 	return NULL;
 }
 

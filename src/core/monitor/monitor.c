@@ -25,9 +25,10 @@ static bool has_prefix(const char *name, const char *prefix, uint32_t size)
 
 static const char *nth_command(const char *prefix, uint32_t size, uint32_t n)
 {
-	for (uint32_t i = 0; i < monitor_command_count; i++)
-		if (has_prefix(monitor_commands[i]->name, prefix, size) && n-- == 0)
-			return monitor_commands[i]->name;
+	const struct monitor_command *command;
+	for (uint32_t i = 0; (command = monitor_command_at(i)) != NULL; i++)
+		if (has_prefix(command->name, prefix, size) && n-- == 0)
+			return command->name;
 	return NULL;
 }
 

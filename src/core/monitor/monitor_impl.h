@@ -46,19 +46,15 @@ struct monitor_state {
 	int32_t status; // of the last line
 };
 
-// commands.c
-extern const struct monitor_command *const monitor_commands[];
-extern const uint32_t monitor_command_count;
+// commands.c: the core's, and those of the running persona's components. The n-th of all by name, NULL beyond the last.
 const struct monitor_command *monitor_find(const char *name);
+const struct monitor_command *monitor_command_at(uint32_t n);
 
 // shell.c: runs "a; b" in this session; `line` is cut up in place.
 int32_t monitor_run(struct monitor_session *session, char *line);
 
 // The same for one command that is in words already.
 int32_t monitor_run_words(struct monitor_session *session, uint32_t argc, char **argv);
-
-// For commands: complains about the usage and returns STATUS_USAGE.
-int32_t monitor_usage(struct monitor_session *session, const char *name);
 
 // cmd_log.c: the line that shows what an event hash came to.
 struct trace_hash;

@@ -37,6 +37,11 @@ uint64_t clock_now_ns(void)
 	return hal_clock_mono_ns();
 }
 
+uint64_t clock_wall_ns(void)
+{
+	return hal_clock_wall_ns();
+}
+
 void timer_setup(struct timer *timer, void (*fn)(struct timer *))
 {
 	*timer = (struct timer){.fn = fn};

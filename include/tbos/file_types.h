@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: MIT
+//
+// Numbers and structures of file calls, shared by the kernel and the library's users. The values are those of Linux on x86-64
+// (open(2), stat(2), rename(2), lseek(2), fcntl(2)), under names of our own, so that they go beside the host's headers.
+#ifndef TBOS_FILE_TYPES_H
+#define TBOS_FILE_TYPES_H
+
+#include "tbos/types.h"
+
+#define TB_PATH_MAX 4096u // with the terminator
+#define TB_NAME_MAX 255u
+#define TB_SYMLINKS_MAX 40u
+
+enum tb_open_flags {
+	TB_O_RDONLY = 0,
+	TB_O_WRONLY = 1,
+	TB_O_RDWR = 2,
+	TB_O_ACCMODE = 3,
+	TB_O_CREAT = 0100,
+	TB_O_EXCL = 0200,
+	TB_O_NOCTTY = 0400,
+	TB_O_TRUNC = 01000,
+	TB_O_APPEND = 02000,
+	TB_O_NONBLOCK = 04000,
+	TB_O_DSYNC = 010000,
+	TB_O_DIRECT = 040000,
+	TB_O_LARGEFILE = 0100000,
+	TB_O_DIRECTORY = 0200000,
+	TB_O_NOFOLLOW = 0400000,
+	TB_O_NOATIME = 01000000,
+	TB_O_CLOEXEC = 02000000,
+	TB_O_SYNC = 04010000,
+	TB_O_PATH = 010000000,
+	TB_O_TMPFILE = 020200000
+};
+
+#define TB_AT_FDCWD (-100)
+
+enum tb_at_flags {
+	TB_AT_SYMLINK_NOFOLLOW = 0x100,
+	TB_AT_REMOVEDIR = 0x200,
+	TB_AT_SYMLINK_FOLLOW = 0x400,
+	TB_AT_EMPTY_PATH = 0x1000
+};
+
+enum tb_rename_flags {
+	TB_RENAME_NOREPLACE = 1,
+	TB_RENAME_EXCHANGE = 2
+};
+
+enum tb_access_mode {
+	TB_F_OK = 0,
+	TB_X_OK = 1,
+	TB_W_OK = 2,
+	TB_R_OK = 4
+};
+
+enum tb_seek {
+	TB_SEEK_SET,
+	TB_SEEK_CUR,
+	TB_SEEK_END,
+	TB_SEEK_DATA,
+	TB_SEEK_HOLE
+};
+
+enum tb_fallocate_mode {
+	TB_FALLOC_KEEP_SIZE = 1,
+	TB_FALLOC_PUNCH_HOLE = 2,
+	TB_FALLOC_ZERO_RANGE = 16
+};
+
+enum tb_xattr_flags {
+	TB_XATTR_CREATE = 1,
+	TB_XATTR_REPLACE = 2
+};
+
+enum tb_mode {
+	TB_S_IFMT = 0170000,
+	TB_S_IFSOCK = 0140000,
+	TB_S_IFLNK = 0120000,
+	TB_S_IFREG = 0100000,
+	TB_S_IFBLK = 0060000,
+	TB_S_IFDIR = 0040000,
+	TB_S_IFCHR = 0020000,
+	TB_S_IFIFO = 0010000,
+	TB_S_ISUID = 04000,
+	TB_S_ISGID = 02000,
+	TB_S_ISVTX = 01000
+};
+
+// Seconds since 1970-01-01 UTC and 0 … 999,999,999 nanoseconds.
+struct tb_time {
+	int64_t seconds;
+	uint32_t nanoseconds;
+	uint32_t reserved;
+};
+
+#define TB_UTIME_NOW 0x3fffffffu  // as nanoseconds: the present
+#define TB_UTIME_OMIT 0x3ffffffeu // as nanoseconds: leave it
+
+// What statx(2) tells. `blocks` counts 512 bytes.
+struct tb_stat {
+	uint64_t dev, ino, size_bytes, blocks, rdev, mount_id;
+	uint32_t mode, nlink, uid, gid, block_size_bytes, reserved;
+	struct tb_time atime, mtime, ctime, btime;
+};
+
+struct tb_statfs {
+	char type[16];
+	uint64_t blocks, blocks_free, files, files_free, id; // 0 blocks or files: no limit is set
+	uint32_t block_size_bytes, name_max;
+	uint32_t flags; // enum tb_mount_flags
+	uint32_t reserved;
+};
+
+enum tb_mount_flags {
+	TB_MS_RDONLY = 1,
+	TB_MS_NOSUID = 2,
+	TB_MS_NODEV = 4,
+	TB_MS_NOEXEC = 8,
+	TB_MS_REMOUNT = 32,
+	TB_MS_BIND = 4096,
+	TB_MNT_DETACH = 2 // of tb_umount()
+};
+
+// One directory entry. `cookie` continues after it (lseek and readdir); it stays right whatever else comes and goes.
+struct tb_dirent {
+	uint64_t ino, cookie;
+	uint32_t type; // the TB_S_IFMT bits of its mode; 0: not known
+	uint32_t name_size_bytes;
+	char name[TB_NAME_MAX + 1]; // terminated
+};
+
+#endif

@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: MIT
+//
+// tmpfs: mounting with its options, limits, inodes and their end.
+#include "tmpfs_impl.h"
+
+#include "kern/component.h"
+#include "kern/log.h"
+#include "kern/string.h"
+
+#define ROOT_INO 1u
+#define OPTION_SIZE 64u
+
+// ---- limits --------------------------------------------------------------------------------------------------------------
+
+bool tmpfs_pages_fit(struct tmpfs *fs, uint64_t pages)
+{
+	spin_lock(&fs->lock);
+	bool fit = fs->page_limit == 0 || (fs->pages <= fs->page_limit && pages <= fs->page_limit - fs->pages);
+	spin_unlock(&fs->lock);
+	return fit;
+}
+
+err_t tmpfs_pages_charge(struct tmpfs *fs, uint64_t pages)
+{
+	spin_lock(&fs->lock);
+	bool fit = fs->page_limit == 0 || (fs->pages <= fs->page_limit && pages <= fs->page_limit - fs->pages);
+	if (fit)
+		fs->pages += pages;
+	spin_unlock(&fs->lock);
+	return fit ? 0 : ERR(ENOSPC);
+}
+
+void tmpfs_pages_uncharge(struct tmpfs *fs, uint64_t pages)
+{
+	spin_lock(&fs->lock);
+	VERIFY3(fs->pages, >=, pages);
+	fs->pages -= pages;
+	spin_unlock(&fs->lock);
+}
+
+// ---- inodes --------------------------------------------------------------------------------------------------------------
+
+static bool number_before(const struct rb_node *a, const struct rb_node *b)
+{
+	return rb_entry(a, struct tmpfs_inode, by_number)->inode.ino <
+	       rb_entry(b, struct tmpfs_inode, by_number)->inode.ino;
+}
+
+static int number_compare(const void *key, const struct rb_node *node)
+{
+	uint64_t wanted = *(const uint64_t *)key;
+	uint64_t ino = rb_entry(node, struct tmpfs_inode, by_number)->inode.ino;
+	return wanted < ino ? -1 : wanted > ino;
+}
+
+static const char *link_target(struct inode *inode, uint32_t *size_bytes)
+{
+	*size_bytes = (uint32_t)inode_size(inode);
+	return tmpfs_inode_of(inode)->target;
+}
+
+static const struct inode_ops file_inode_ops = {
+	.link_target = link_target,
+	.resize = tmpfs_resize,
+	.fallocate = tmpfs_fallocate,
+	.xattr_get = tmpfs_xattr_get,
+	.xattr_set = tmpfs_xattr_set,
+	.xattr_list = tmpfs_xattr_list,
+	.xattr_remove = tmpfs_xattr_remove,
+};
+
+static err_t tmpfs_tmpfile(struct inode *dir, const struct inode_params *params, struct inode **out)
+{
+	err_t err = tmpfs_inode_make(dir->sb, params, out);
+	if (err == 0)
+		inode_add_links(*out, -1);
+	return err;
+}
+
+static const struct inode_ops tmpfs_dir_inode_ops = {
+	.lookup = tmpfs_lookup,
+	.create = tmpfs_create,
+	.tmpfile = tmpfs_tmpfile,
+	.link = tmpfs_link,
+	.unlink = tmpfs_unlink,
+	.is_empty = tmpfs_is_empty,
+	.rename = tmpfs_rename,
+	.xattr_get = tmpfs_xattr_get,
+	.xattr_set = tmpfs_xattr_set,
+	.xattr_list = tmpfs_xattr_list,
+	.xattr_remove = tmpfs_xattr_remove,
+};
+
+static const struct file_ops *file_ops_for(uint32_t mode)
+{
+	switch (mode & TB_S_IFMT) {
+	case TB_S_IFREG:
+		return &tmpfs_file_ops;
+	case TB_S_IFDIR:
+		return &tmpfs_dir_ops;
+	default:
+		return fs_special_file_ops();
+	}
+}
+
+static err_t inode_count(struct tmpfs *fs, struct tmpfs_inode *made)
+{
+	err_t err = 0;
+
+	spin_lock(&fs->lock);
+	if (fs->inode_limit != 0 && fs->inode_count >= fs->inode_limit) {
+		err = -ENOSPC;
+	} else {
+		fs->inode_count++;
+		made->inode.ino = fs->next_ino++;
+		made->inode.generation = fs->generation++;
+	}
+	spin_unlock(&fs->lock);
+	return err;
+}
+
+err_t tmpfs_inode_make(struct superblock *sb, const struct inode_params *params, struct inode **out)
+{
+	struct tmpfs *fs = sb->data;
+	struct tmpfs_inode *made = slab_alloc(fs->inodes, MEM_ZERO);
+
+	if (made == NULL)
+		return ERR(ENOMEM);
+	if (params->target != NULL) {
+		made->target = kmalloc(params->target_size_bytes + 1, 0);
+		if (made->target == NULL) {
+			slab_free(fs->inodes, made);
+			return ERR(ENOMEM);
+		}
+		memcpy(made->target, params->target, params->target_size_bytes);
+		made->target[params->target_size_bytes] = '\0';
+	}
+	err_t err = inode_count(fs, made);
+	if (err != 0) {
+		kfree(made->target);
+		slab_free(fs->inodes, made);
+		return err;
+	}
+	inode_init(&made->inode, sb, made->inode.ino, params);
+	rb_init(&made->names);
+	rb_init(&made->cookies);
+	made->next_cookie = DIR_COOKIE_FIRST;
+	list_init(&made->xattrs);
+	made->inode.ops = (params->mode & TB_S_IFMT) == TB_S_IFDIR ? &tmpfs_dir_inode_ops : &file_inode_ops;
+	made->inode.file_ops = file_ops_for(params->mode);
+	inode_set_size(&made->inode, params->target_size_bytes);
+	spin_lock(&fs->lock);
+	rb_insert(&fs->numbers, &made->by_number, number_before);
+	spin_unlock(&fs->lock);
+	*out = &made->inode;
+	return 0;
+}
+
+static void inode_free(struct rcu_head *head)
+{
+	struct tmpfs_inode *inode = tmpfs_inode_of(container_of(head, struct inode, rcu));
+	kfree(inode->target);
+	slab_free(tmpfs_of(&inode->inode)->inodes, inode);
+}
+
+static void tmpfs_destroy(struct inode *inode)
+{
+	struct tmpfs_inode *gone = tmpfs_inode_of(inode);
+	struct tmpfs *fs = tmpfs_of(inode);
+
+	spin_lock(&fs->lock);
+	rb_remove(&fs->numbers, &gone->by_number);
+	fs->inode_count--;
+	spin_unlock(&fs->lock);
+	tmpfs_file_clear(inode);
+	tmpfs_dir_clear(inode);
+	tmpfs_xattr_clear(inode);
+	inode_free_later(inode, inode_free);
+}
+
+static err_t tmpfs_by_number(struct superblock *sb, uint64_t ino, uint32_t generation, struct inode **out)
+{
+	struct tmpfs *fs = sb->data;
+	err_t err = -ESTALE;
+
+	spin_lock(&fs->lock);
+	struct rb_node *node = rb_find(&fs->numbers, &ino, number_compare);
+	if (node != NULL) {
+		struct inode *inode = &rb_entry(node, struct tmpfs_inode, by_number)->inode;
+		if (inode->generation == generation && refcount_get_unless_zero(&inode->refs)) {
+			*out = inode;
+			err = 0;
+		}
+	}
+	spin_unlock(&fs->lock);
+	return err;
+}
+
+// ---- superblock ----------------------------------------------------------------------------------------------------------
+
+static void tmpfs_statfs(struct superblock *sb, struct tb_statfs *out)
+{
+	struct tmpfs *fs = sb->data;
+
+	spin_lock(&fs->lock);
+	out->blocks = fs->page_limit;
+	out->blocks_free = fs->page_limit > fs->pages ? fs->page_limit - fs->pages : 0;
+	out->files = fs->inode_limit;
+	out->files_free = fs->inode_limit > fs->inode_count ? fs->inode_limit - fs->inode_count : 0;
+	spin_unlock(&fs->lock);
+}
+
+static void tmpfs_unmount(struct superblock *sb)
+{
+	struct tmpfs *fs = sb->data;
+
+	rcu_barrier(); // inodes
+	VERIFY3(fs->inode_count, ==, 0);
+	VERIFY3(fs->pages, ==, 0);
+	err_t err = slab_cache_destroy(fs->inodes);
+	if (err != 0)
+		log_err("tmpfs: inodes are left over: %pe", ERR_PTR(err));
+	kfree(fs);
+}
+
+static const struct superblock_ops tmpfs_ops = {
+	.destroy = tmpfs_destroy,
+	.unmount = tmpfs_unmount,
+	.statfs = tmpfs_statfs,
+	.inode_by_number = tmpfs_by_number,
+};
+
+// One "key=value" of the options.
+static err_t option_take(struct tmpfs *fs, struct inode_params *root, char *option, const char **problem)
+{
+	char *value = strchr(option, '=');
+	uint64_t size;
+	err_t err = 0;
+
+	if (value == NULL) {
+		*problem = "tmpfs: an option has no value; there are size, nr_inodes, mode, uid, gid";
+		return ERR(EINVAL);
+	}
+	*value++ = '\0';
+	if (str_equal(option, "size")) {
+		err = str_to_size(value, &size);
+		fs->page_limit = err == 0 ? size / FRAME_SIZE + (size % FRAME_SIZE != 0) : 0;
+	} else if (str_equal(option, "nr_inodes")) {
+		err = str_to_size(value, &fs->inode_limit);
+	} else if (str_equal(option, "mode")) {
+		uint32_t mode = 0;
+		err = str_to_u32(value, 8, &mode);
+		root->mode = TB_S_IFDIR | (mode & 07777);
+	} else if (str_equal(option, "uid")) {
+		err = str_to_u32(value, 10, &root->uid);
+	} else if (str_equal(option, "gid")) {
+		err = str_to_u32(value, 10, &root->gid);
+	} else {
+		*problem = "tmpfs: an option is not known; there are size, nr_inodes, mode, uid, gid";
+		return ERR(EINVAL);
+	}
+	if (err != 0)
+		*problem = "tmpfs: the value of an option is no number";
+	return err;
+}
+
+static err_t options_take(struct tmpfs *fs, struct inode_params *root, const char *options, const char **problem)
+{
+	char option[OPTION_SIZE];
+	err_t err = 0;
+
+	while (err == 0 && *options != '\0') {
+		const char *end = strchr(options, ',');
+		size_t size = end != NULL ? (size_t)(end - options) : strlen(options);
+		if (size >= sizeof option) {
+			*problem = "tmpfs: an option is too long";
+			return ERR(EINVAL);
+		}
+		memcpy(option, options, size);
+		option[size] = '\0';
+		if (size > 0)
+			err = option_take(fs, root, option, problem);
+		options += size + (end != NULL);
+	}
+	return err;
+}
+
+static err_t tmpfs_mount(struct superblock *sb, const char *source, const char *options, struct inode **root,
+			 const char **problem)
+{
+	struct slab_params cache = {.name = "tmpfs_inode", .size_bytes = sizeof(struct tmpfs_inode)};
+	struct inode_params params = {.mode = TB_S_IFDIR | 01777};
+	struct tmpfs *fs = kmalloc(sizeof *fs, MEM_ZERO);
+	struct frame_info frames;
+
+	(void)source;
+	if (fs == NULL)
+		return ERR(ENOMEM);
+	frame_get_info(&frames);
+	fs->page_limit = frames.total / 2;
+	fs->inode_limit = frames.total / 2;
+	fs->next_ino = ROOT_INO;
+	spin_init(&fs->lock, LOCK_RANK_FS, "tmpfs");
+	rb_init(&fs->numbers);
+	sb->data = fs;
+	sb->ops = &tmpfs_ops;
+	err_t err = options_take(fs, &params, options, problem);
+	if (err == 0)
+		err = slab_cache_create(&cache, &fs->inodes);
+	if (err == 0) {
+		err = tmpfs_inode_make(sb, &params, root);
+		if (err != 0) {
+			err_t destroyed = slab_cache_destroy(fs->inodes);
+			VERIFY(destroyed == 0);
+		}
+	}
+	if (err != 0)
+		kfree(fs);
+	return err;
+}
+
+static const struct fs_type tmpfs_type = {.name = "tmpfs", .mount = tmpfs_mount};
+
+static err_t tmpfs_init(struct kernel *kernel, const struct hal_boot_info *info)
+{
+	(void)kernel;
+	(void)info;
+	return fs_register(&tmpfs_type);
+}
+
+static void tmpfs_stop(void)
+{
+	fs_unregister(&tmpfs_type);
+}
+
+const struct component component_tmpfs = {
+	.name = "tmpfs", .stage = STAGE_SERVICES, .init = tmpfs_init, .stop = tmpfs_stop};

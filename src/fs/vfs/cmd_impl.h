@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+//
+// What the monitor's file commands share: options, messages, walks over trees. They act as the monitor's process.
+#ifndef CMD_IMPL_H
+#define CMD_IMPL_H
+
+#include "kern/monitor.h"
+#include "vfs_impl.h"
+
+#define CMD_ENTRIES 32u // read at once
+
+// Options before the words: argv[*first] is the first word. Letters that are not in `known` are wrong usage: false.
+struct cmd {
+	struct monitor_session *session;
+	const char *name;
+	uint32_t letters; // bit by letter − 'a'
+	uint32_t argc;    // words
+	char **argv;
+};
+
+bool cmd_begin(struct cmd *cmd, struct monitor_session *session, uint32_t argc, char **argv, const char *known,
+	       uint32_t words_min, uint32_t words_max);
+
+static inline bool cmd_has(const struct cmd *cmd, char letter)
+{
+	return (cmd->letters >> (letter - 'a')) & 1;
+}
+
+// "name: path: what went wrong"; returns 1.
+int32_t cmd_fail(const struct cmd *cmd, const char *path, err_t err);
+
+// Visits a tree in order of names, a directory before what is in it (`after`: behind). visit() gives a status; the worst is returned. Trees of
+// any depth: paths are the only thing that grows.
+typedef int32_t cmd_visit_fn(struct cmd *cmd, const char *path, const struct tb_stat *stat, uint32_t depth, void *arg);
+int32_t cmd_tree(struct cmd *cmd, const char *path, bool after, cmd_visit_fn *visit, void *arg);
+
+// The entries of a directory but "." and "..", sorted by name; *out is to be freed. Errors: those of open and readdir.
+err_t cmd_list(const char *path, struct tb_dirent **out, uint32_t *count) must_check;
+
+// "dir/name"; to be freed. NULL: no memory, or too long.
+char *cmd_join(const char *dir, const char *name) must_check;
+
+// Where a file goes that is moved, copied or linked to `to`: into it, if that is a directory. To be freed; NULL: no memory.
+char *cmd_destination(const char *from, const char *to) must_check;
+
+#define FILE_COMMANDS(X)                                                                                               \
+	X(cat)                                                                                                         \
+	X(cd)                                                                                                          \
+	X(chmod)                                                                                                       \
+	X(chown)                                                                                                       \
+	X(cp)                                                                                                          \
+	X(df)                                                                                                          \
+	X(find)                                                                                                        \
+	X(hexdump)                                                                                                     \
+	X(ln)                                                                                                          \
+	X(ls)                                                                                                          \
+	X(mkdir)                                                                                                       \
+	X(mount)                                                                                                       \
+	X(mv)                                                                                                          \
+	X(pwd)                                                                                                         \
+	X(rm)                                                                                                          \
+	X(sha256)                                                                                                      \
+	X(stat)                                                                                                        \
+	X(touch)                                                                                                       \
+	X(tree)                                                                                                        \
+	X(umount)
+
+#define X(name) extern const struct monitor_command file_cmd_##name;
+FILE_COMMANDS(X)
+#undef X
+
+#endif

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: MIT
+//
+// The table of the file commands, and what they share.
+#include "cmd_impl.h"
+
+#include "kern/component.h"
+#include "kern/fmt.h"
+#include "kern/string.h"
+
+const struct monitor_command *const file_commands[] = {
+#define X(name) &file_cmd_##name,
+	FILE_COMMANDS(X)
+#undef X
+		NULL,
+};
+
+static bool letter_take(struct cmd *cmd, char letter, const char *known)
+{
+	if (letter < 'a' || letter > 'z' || strchr(known, letter) == NULL)
+		return false;
+	cmd->letters |= 1u << (letter - 'a');
+	return true;
+}
+
+bool cmd_begin(struct cmd *cmd, struct monitor_session *session, uint32_t argc, char **argv, const char *known,
+	       uint32_t words_min, uint32_t words_max)
+{
+	uint32_t at = 1;
+	bool good = true;
+
+	*cmd = (struct cmd){.session = session, .name = argv[0]};
+	for (; at < argc && argv[at][0] == '-' && argv[at][1] != '\0'; at++) {
+		if (str_equal(argv[at], "--")) {
+			at++;
+			break;
+		}
+		for (const char *letter = argv[at] + 1; *letter != '\0'; letter++)
+			good = good && letter_take(cmd, *letter, known);
+	}
+	cmd->argc = argc - at;
+	cmd->argv = argv + at;
+	if (good && cmd->argc >= words_min && cmd->argc <= words_max)
+		return true;
+	monitor_usage(session, argv[0]);
+	return false;
+}
+
+int32_t cmd_fail(const struct cmd *cmd, const char *path, err_t err)
+{
+	monitor_printf(cmd->session, "%s: %s: %s\n", cmd->name, path, err_text(err));
+	return 1;
+}
+
+char *cmd_join(const char *dir, const char *name)
+{
+	size_t dir_size = strlen(dir);
+	size_t size = dir_size + strlen(name) + 2;
+	if (size > TB_PATH_MAX)
+		return NULL;
+	char *path = kmalloc(size, 0);
+	if (path != NULL)
+		ksnprintf(path, size, "%s%s%s", dir, dir_size > 0 && dir[dir_size - 1] == '/' ? "" : "/", name);
+	return path;
+}
+
+// ---- directories ---------------------------------------------------------------------------------------------------------
+
+// Heapsort: no recursion, no memory, no bad case.
+static void sift(struct tb_dirent *entries, uint32_t root, uint32_t count)
+{
+	for (;;) {
+		uint32_t child = 2 * root + 1;
+		if (child >= count)
+			return;
+		if (child + 1 < count && strcmp(entries[child].name, entries[child + 1].name) < 0)
+			child++;
+		if (strcmp(entries[root].name, entries[child].name) >= 0)
+			return;
+		struct tb_dirent swap = entries[root];
+		entries[root] = entries[child];
+		entries[child] = swap;
+		root = child;
+	}
+}
+
+static void entries_sort(struct tb_dirent *entries, uint32_t count)
+{
+	for (uint32_t i = count / 2; i-- > 0;)
+		sift(entries, i, count);
+	for (uint32_t end = count; end > 1;) {
+		struct tb_dirent swap = entries[--end];
+		entries[end] = entries[0];
+		entries[0] = swap;
+		sift(entries, 0, end);
+	}
+}
+
+static bool is_dots(const struct tb_dirent *entry)
+{
+	return str_equal(entry->name, ".") || str_equal(entry->name, "..");
+}
+
+static err_t entries_read(int32_t fd, struct tb_dirent **out, uint32_t *count)
+{
+	struct process *process = vfs_monitor_process();
+	struct tb_dirent *entries = NULL;
+	uint32_t capacity = 0, used = 0, got = 0;
+	err_t err = 0;
+
+	do {
+		if (capacity - used < CMD_ENTRIES) {
+			capacity = capacity * 2 + CMD_ENTRIES;
+			struct tb_dirent *larger = krealloc(entries, capacity * sizeof *entries, 0);
+			if (larger == NULL) {
+				err = ERR(ENOMEM);
+				break;
+			}
+			entries = larger;
+		}
+		err = vfs_readdir(process, fd, entries + used, CMD_ENTRIES, &got);
+		for (uint32_t i = 0; err == 0 && i < got; i++)
+			if (!is_dots(&entries[used + i]))
+				entries[(*count)++] = entries[used + i];
+		used = *count;
+	} while (err == 0 && got > 0);
+	*out = entries;
+	return err;
+}
+
+err_t cmd_list(const char *path, struct tb_dirent **out, uint32_t *count)
+{
+	struct process *process = vfs_monitor_process();
+	int32_t fd;
+
+	*out = NULL;
+	*count = 0;
+	err_t err = vfs_open(process, TB_AT_FDCWD, path, TB_O_RDONLY | TB_O_DIRECTORY, 0, &fd);
+	if (err != 0)
+		return err;
+	err = entries_read(fd, out, count);
+	err_t closed = vfs_close(process, fd);
+	if (err == 0)
+		err = closed;
+	if (err != 0) {
+		kfree(*out);
+		*out = NULL;
+		return err;
+	}
+	entries_sort(*out, *count);
+	return 0;
+}
+
+// A path that is still to be visited. The newest is visited first.
+struct todo {
+	struct todo *next;
+	uint32_t depth;
+	bool seen; // its contents have been put up
+	char path[];
+};
+
+static struct todo *todo_push(struct todo *top, const char *dir, const char *name, uint32_t depth)
+{
+	char *path = name != NULL ? cmd_join(dir, name) : NULL;
+	const char *text = name != NULL ? path : dir;
+	struct todo *todo = text != NULL ? kmalloc(sizeof *todo + strlen(text) + 1, MEM_ZERO) : NULL;
+
+	if (todo != NULL) {
+		strlcpy(todo->path, text, strlen(text) + 1);
+		todo->depth = depth;
+		todo->next = top;
+	}
+	kfree(path);
+	return todo;
+}
+
+static int32_t todo_expand(struct cmd *cmd, struct todo **top, const struct todo *dir)
+{
+	struct tb_dirent *entries;
+	uint32_t count;
+	int32_t status = 0;
+
+	err_t err = cmd_list(dir->path, &entries, &count);
+	if (err != 0)
+		return cmd_fail(cmd, dir->path, err);
+	while (count-- > 0) {
+		struct todo *todo = todo_push(*top, dir->path, entries[count].name, dir->depth + 1);
+		if (todo == NULL)
+			status = cmd_fail(cmd, entries[count].name, -ENAMETOOLONG);
+		else
+			*top = todo;
+	}
+	kfree(entries);
+	return status;
+}
+
+static int32_t worse(int32_t a, int32_t b)
+{
+	return a > b ? a : b;
+}
+
+int32_t cmd_tree(struct cmd *cmd, const char *path, bool after, cmd_visit_fn *visit, void *arg)
+{
+	struct todo *top = todo_push(NULL, path, NULL, 0);
+	int32_t status = top != NULL ? 0 : cmd_fail(cmd, path, -ENOMEM);
+	struct tb_stat stat;
+
+	while (top != NULL && !monitor_interrupted(cmd->session) && !shutdown_requested()) {
+		struct todo *todo = top;
+		err_t err = vfs_stat(vfs_monitor_process(), TB_AT_FDCWD, todo->path, TB_AT_SYMLINK_NOFOLLOW, &stat);
+		bool directory = err == 0 && (stat.mode & TB_S_IFMT) == TB_S_IFDIR;
+		if (after && directory && !todo->seen) {
+			todo->seen = true;
+			status = worse(status, todo_expand(cmd, &top, todo));
+			continue;
+		}
+		top = todo->next;
+		if (err != 0)
+			status = worse(status, cmd_fail(cmd, todo->path, err));
+		else
+			status = worse(status, visit(cmd, todo->path, &stat, todo->depth, arg));
+		if (!after && directory)
+			status = worse(status, todo_expand(cmd, &top, todo));
+		kfree(todo);
+	}
+	while (top != NULL) {
+		struct todo *todo = top;
+		top = todo->next;
+		kfree(todo);
+	}
+	return status;
+}

@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: MIT
+//
+// A file's pages by index: a radix tree of 64-way nodes. Readers walk it under RCU and take a reference of what they find; writers
+// hold mapping->lock, and bring new nodes with them, because nothing is allocated under a lock. A page leaves the tree before its
+// reference is put; whoever still has one goes on with a page that belongs to no file.
+#include "vfs_impl.h"
+
+#include "kern/string.h"
+
+#define NODE_BITS 6u
+#define NODE_SLOTS (1u << NODE_BITS)
+#define NODES_MAX 24u // twice the levels of a 64-bit index, for one that grows upward and down again
+
+struct page_node {
+	struct rcu_head rcu;
+	uint32_t shift;          // of this level's part of an index; 0: the slots hold pages
+	uint32_t used;           // slots; mapping->lock
+	void *slots[NODE_SLOTS]; // atomic: struct page_node, or struct page
+};
+
+size_t mapping_node_bytes(void)
+{
+	return sizeof(struct page_node);
+}
+
+void mapping_init(struct mapping *mapping)
+{
+	spin_init(&mapping->lock, LOCK_RANK_MAPPING, "mapping");
+	mapping->root = NULL;
+	mapping->count = 0;
+}
+
+static void page_free(struct rcu_head *head)
+{
+	slab_free(vfs_state()->pages, container_of(head, struct page, rcu));
+}
+
+static void node_free(struct rcu_head *head)
+{
+	slab_free(vfs_state()->page_nodes, container_of(head, struct page_node, rcu));
+}
+
+void page_put(struct page *page)
+{
+	if (!refcount_put(&page->refs))
+		return;
+	frame_free(page->frame, 0);
+	rcu_call(&page->rcu, page_free);
+}
+
+static uint32_t slot_of(const struct page_node *node, uint64_t index)
+{
+	return (uint32_t)(index >> node->shift) & (NODE_SLOTS - 1);
+}
+
+static bool node_covers(const struct page_node *node, uint64_t index)
+{
+	uint32_t bits = node->shift + NODE_BITS;
+	return bits >= 64 || (index >> bits) == 0;
+}
+
+struct page *mapping_find(struct mapping *mapping, uint64_t index)
+{
+	struct page *page = NULL;
+
+	rcu_read_lock();
+	struct page_node *node = atomic_load_ptr_acquire(&mapping->root);
+	if (node != NULL && node_covers(node, index)) {
+		while (node != NULL && node->shift > 0)
+			node = atomic_load_ptr_acquire(&node->slots[slot_of(node, index)]);
+		page = node != NULL ? atomic_load_ptr_acquire(&node->slots[slot_of(node, index)]) : NULL;
+		if (page != NULL && !refcount_get_unless_zero(&page->refs))
+			page = NULL;
+	}
+	rcu_read_unlock();
+	return page;
+}
+
+// ---- adding --------------------------------------------------------------------------------------------------------------
+
+// Nodes and a page, brought along for one insertion.
+struct supply {
+	struct page *page;
+	struct page_node *nodes[NODES_MAX];
+	uint32_t count;
+};
+
+static void supply_free(struct supply *supply)
+{
+	while (supply->count > 0)
+		slab_free(vfs_state()->page_nodes, supply->nodes[--supply->count]);
+	if (supply->page != NULL) {
+		frame_free(supply->page->frame, 0);
+		slab_free(vfs_state()->pages, supply->page);
+	}
+}
+
+static err_t supply_nodes(struct supply *supply, uint32_t wanted)
+{
+	while (supply->count < wanted) {
+		struct page_node *node = slab_alloc(vfs_state()->page_nodes, MEM_ZERO);
+		if (node == NULL)
+			return ERR(ENOMEM);
+		supply->nodes[supply->count++] = node;
+	}
+	return 0;
+}
+
+static err_t supply_page(struct supply *supply, uint64_t index)
+{
+	struct page *page = slab_alloc(vfs_state()->pages, MEM_ZERO);
+	if (page == NULL)
+		return ERR(ENOMEM);
+	page->frame = frame_alloc(0, MEM_USER | MEM_ZERO, NULL);
+	if (page->frame == NULL) {
+		slab_free(vfs_state()->pages, page);
+		return ERR(ENOMEM);
+	}
+	page->index = index;
+	refcount_init(&page->refs, 2);
+	supply->page = page;
+	return 0;
+}
+
+static uint32_t levels_for(uint64_t index)
+{
+	uint32_t levels = 1;
+	while ((index >>= NODE_BITS) != 0)
+		levels++;
+	return levels;
+}
+
+// How many nodes are missing on the way to `index`.
+static uint32_t nodes_missing_locked(struct mapping *mapping, uint64_t index)
+{
+	struct page_node *node = mapping->root;
+	uint32_t missing = 0;
+
+	if (node == NULL)
+		return levels_for(index);
+	for (uint32_t shift = node->shift; shift + NODE_BITS < 64 && (index >> (shift + NODE_BITS)) != 0;
+	     shift += NODE_BITS)
+		missing++;
+	if (missing > 0)
+		return missing + levels_for(index) - 1;
+	while (node->shift > 0) {
+		struct page_node *below = node->slots[slot_of(node, index)];
+		if (below == NULL)
+			return node->shift / NODE_BITS;
+		node = below;
+	}
+	return 0;
+}
+
+static struct page_node *take_node(struct supply *supply, uint32_t shift)
+{
+	VERIFY3(supply->count, >, 0);
+	struct page_node *node = supply->nodes[--supply->count];
+	node->shift = shift;
+	return node;
+}
+
+static void slot_fill(struct page_node *node, uint64_t index, void *value)
+{
+	node->used++;
+	atomic_store_ptr_release(&node->slots[slot_of(node, index)], value);
+}
+
+// The leaf for `index`, made with what was brought.
+static struct page_node *leaf_make_locked(struct mapping *mapping, uint64_t index, struct supply *supply)
+{
+	struct page_node *node = mapping->root;
+
+	if (node == NULL) {
+		node = take_node(supply, (levels_for(index) - 1) * NODE_BITS);
+		atomic_store_ptr_release(&mapping->root, node);
+	}
+	while (!node_covers(node, index)) {
+		struct page_node *above = take_node(supply, node->shift + NODE_BITS);
+		slot_fill(above, 0, node);
+		atomic_store_ptr_release(&mapping->root, above);
+		node = above;
+	}
+	while (node->shift > 0) {
+		struct page_node *below = node->slots[slot_of(node, index)];
+		if (below == NULL) {
+			below = take_node(supply, node->shift - NODE_BITS);
+			slot_fill(node, index, below);
+		}
+		node = below;
+	}
+	return node;
+}
+
+err_t mapping_add(struct mapping *mapping, uint64_t index, struct page **out, bool *made)
+{
+	struct supply supply = {0};
+	bool done = false;
+
+	*made = false;
+	*out = mapping_find(mapping, index);
+	if (*out != NULL)
+		return 0;
+	err_t err = supply_page(&supply, index);
+	while (err == 0 && !done) {
+		spin_lock(&mapping->lock);
+		uint32_t missing = nodes_missing_locked(mapping, index);
+		if (missing <= supply.count) {
+			struct page_node *leaf = leaf_make_locked(mapping, index, &supply);
+			struct page *found = leaf->slots[slot_of(leaf, index)];
+			if (found == NULL) {
+				found = supply.page;
+				supply.page = NULL;
+				slot_fill(leaf, index, found);
+				mapping->count++;
+				*made = true;
+			} else {
+				refcount_get(&found->refs);
+			}
+			*out = found;
+			done = true;
+		}
+		spin_unlock(&mapping->lock);
+		if (!done)
+			err = supply_nodes(&supply, missing);
+	}
+	supply_free(&supply);
+	return err;
+}
+
+// ---- searching and removing ----------------------------------------------------------------------------------------------
+
+// The first page with an index ≥ from, under RCU or the lock; NULL: none.
+static struct page *find_from(const struct page_node *root, uint64_t from)
+{
+	const struct page_node *node = root;
+
+	while (node != NULL && node_covers(node, from)) {
+		const struct page_node *at = node;
+		uint64_t span = 0;
+		for (;;) { // down, as far as `from` leads
+			void *below = atomic_load_ptr_acquire(&at->slots[slot_of(at, from)]);
+			if (below == NULL) {
+				span = (uint64_t)1 << at->shift;
+				break;
+			}
+			if (at->shift == 0)
+				return below;
+			at = below;
+		}
+		if (from + span < from)
+			return NULL;
+		from = (from | (span - 1)) + 1;
+		if (from == 0)
+			return NULL;
+	}
+	return NULL;
+}
+
+bool mapping_next(struct mapping *mapping, uint64_t from, uint64_t *index)
+{
+	rcu_read_lock();
+	const struct page *page = find_from(atomic_load_ptr_acquire(&mapping->root), from);
+	if (page != NULL)
+		*index = page->index;
+	rcu_read_unlock();
+	return page != NULL;
+}
+
+// Takes the page out, and the nodes that it leaves empty.
+static void take_out_locked(struct mapping *mapping, uint64_t index)
+{
+	struct page_node *way[NODES_MAX];
+	uint32_t depth = 0;
+	struct page_node *node = mapping->root;
+
+	for (; node->shift > 0; node = node->slots[slot_of(node, index)])
+		way[depth++] = node;
+	way[depth++] = node;
+	mapping->count--;
+	while (depth > 0) {
+		node = way[--depth];
+		atomic_store_ptr_release(&node->slots[slot_of(node, index)], (void *)NULL);
+		if (--node->used > 0)
+			return;
+		if (depth == 0)
+			atomic_store_ptr_release(&mapping->root, (struct page_node *)NULL);
+		rcu_call(&node->rcu, node_free);
+	}
+}
+
+uint64_t mapping_remove(struct mapping *mapping, uint64_t first, uint64_t last)
+{
+	uint64_t removed = 0;
+
+	for (;;) {
+		spin_lock(&mapping->lock);
+		struct page *page = find_from(mapping->root, first);
+		if (page != NULL && page->index > last)
+			page = NULL;
+		if (page != NULL)
+			take_out_locked(mapping, page->index);
+		spin_unlock(&mapping->lock);
+		if (page == NULL)
+			return removed;
+		first = page->index + 1;
+		page_put(page);
+		removed++;
+	}
+}
+
+err_t mapping_check(struct mapping *mapping)
+{
+	uint64_t count = 0;
+	uint64_t index = 0;
+
+	spin_lock(&mapping->lock);
+	for (struct page *page = find_from(mapping->root, 0); page != NULL;
+	     page = find_from(mapping->root, index + 1)) {
+		index = page->index;
+		count++;
+	}
+	bool good = count == mapping->count;
+	spin_unlock(&mapping->lock);
+	return good ? 0 : -EUCLEAN;
+}
