@@ -11,7 +11,7 @@
 
 #include "hal/inline.h"
 
-#define HAL_VERSION 1u
+#define HAL_VERSION 2u
 #define HAL_MAX_NODES (CONFIG_TINY ? 1u : 8u)
 #define HAL_NAME_SIZE (CONFIG_TINY ? 16u : 32u)
 #define HAL_CMDLINE_SIZE (CONFIG_TINY ? 32u : 512u)
@@ -76,6 +76,10 @@ struct hal_upcalls {
 
 	// One monitor command line, to be run through hal_call: arg is struct hal_command *. Returns the exit status.
 	int64_t (*command)(void *arg);
+
+	// One file call of the library, to be run through hal_call: arg is struct tb_file_call (tbos/file_call.h). Returns an error
+	// number or 0. NULL: this kernel has no files.
+	int64_t (*file)(void *arg);
 };
 
 struct hal_command {

@@ -61,6 +61,7 @@ struct kernel {
 	struct console_state *console;
 	struct process_state *processes;
 	struct vfs_state *vfs;
+	int64_t (*file_call)(void *arg); // struct tb_file_call; how the library's calls reach the filesystems
 };
 
 // Memory that is never given back, zeroed. Only while booting on CPU 0, before frame_init(). `align` a power of two ≤ 4096.

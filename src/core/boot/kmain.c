@@ -158,6 +158,12 @@ static int64_t kernel_command(void *arg)
 	return monitor_run_line(command->line, command->size_bytes);
 }
 
+static int64_t kernel_file(void *arg)
+{
+	int64_t (*call)(void *) = kernel_self()->file_call;
+	return call != NULL ? call(arg) : ERR(ENOSYS);
+}
+
 const struct hal_upcalls tb_upcalls = {
 	.version = HAL_VERSION,
 	.kernel_size_bytes = sizeof(struct kernel),
@@ -168,4 +174,5 @@ const struct hal_upcalls tb_upcalls = {
 	.irq = sched_interrupt,
 	.resched = kernel_resched,
 	.command = kernel_command,
+	.file = kernel_file,
 };

@@ -127,6 +127,7 @@ static err_t vfs_init(struct kernel *kernel, const struct hal_boot_info *info)
 	spin_init(&vfs->rename_writer, LOCK_RANK_RENAME_WRITER, "vfs: a name moves");
 	spin_init(&vfs->list_lock, LOCK_RANK_VFS_LIST, "vfs: lists");
 	list_init(&vfs->superblocks);
+	list_init(&vfs->api_contexts);
 	vfs->pressure = (struct pressure_callback){.name = "dentries", .order = 10, .shrink = vfs_shrink};
 	kernel->vfs = vfs;
 	pressure_register(&vfs->pressure);
@@ -200,14 +201,18 @@ static err_t rootfs_init(struct kernel *kernel, const struct hal_boot_info *info
 	if (err != 0) {
 		process_set_hooks(NULL);
 		mount_ns_put(vfs->ns);
+		return err;
 	}
-	return err;
+	kernel->file_call = api_file_call;
+	return 0;
 }
 
 static void rootfs_stop(void)
 {
 	struct vfs_state *vfs = vfs_state();
 
+	kernel_self()->file_call = NULL;
+	api_contexts_end();
 	process_put(vfs->monitor);
 	process_set_hooks(NULL);
 	mount_ns_put(vfs->ns);

@@ -120,6 +120,7 @@ struct vfs_state {
 	struct spinlock list_lock;
 	const struct fs_type *types[FS_TYPES_MAX]; // list_lock
 	struct list superblocks;                   // list_lock, by making
+	struct list api_contexts;                  // list_lock
 	uint32_t next_dev, next_mount_id;          // list_lock
 	struct mount_ns *ns;
 	struct process *monitor;
@@ -339,6 +340,10 @@ static inline void file_put(struct file *file)
 err_t file_make(const struct path *path, struct inode *inode, uint32_t flags, struct file **out) must_check;
 
 extern const struct file_ops symlink_file_ops;
+
+// api.c: the library's calls.
+int64_t api_file_call(void *arg);
+void api_contexts_end(void);
 
 // The monitor's commands.
 extern const struct monitor_command *const file_commands[];

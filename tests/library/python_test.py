@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: MIT
+#
+# tools/python/tbos.py against a real tree and against mistakes. TAP.
+#   python_test.py SOURCE_FOLDER LIBRARY
+import hashlib
+import os
+import re
+import sys
+
+sys.path.insert(0, os.path.join(sys.argv[1], 'tools/python'))
+os.environ['TBOS_LIBRARY'] = sys.argv[2]
+import tbos  # noqa: E402
+
+
+def refused(number, call, *args):
+    try:
+        call(*args)
+    except OSError as error:
+        return error.errno == number
+    return False
+
+
+def sizes_match(source):
+    """ctypes structures have the fields of the headers, in order."""
+    text = ''
+    for header in ('tbos.h', 'file_types.h'):
+        with open(os.path.join(source, 'include/tbos', header), encoding='utf-8') as file:
+            text += re.sub(r'//[^\n]*', '', file.read())
+
+    def fields(struct):
+        body = re.search(r'struct ' + struct + r' \{(.*?)\n\};', text, re.S).group(1)
+        names = []
+        for line in body.split(';'):
+            pointer = re.search(r'\(\*(\w+)\)', line)
+            names += [pointer.group(1)] if pointer else re.findall(r'(\w+)(?:\[[^\]]*\])?\s*(?:,|$)', line.strip())
+        return names
+    pairs = (('tb_config', tbos._Config), ('tb_time', tbos.Time), ('tb_stat', tbos.Stat), ('tb_dirent', tbos.Dirent))
+    return all(fields(struct) == [name for name, _ in mirror._fields_] for struct, mirror in pairs)
+
+
+def copy_in(files, source, to):
+    """Copies a folder of the host; the SHA-256 of each file by its path inside."""
+    digests = {}
+    files.mkdir(to)
+    for where, folders, names in os.walk(source):
+        inside = to + where[len(source):]
+        for folder in folders:
+            files.mkdir(f'{inside}/{folder}')
+        for name in names:
+            with open(os.path.join(where, name), 'rb') as file:
+                data = file.read()
+            files.write_file(f'{inside}/{name}', data)
+            digests[f'{inside}/{name}'] = hashlib.sha256(data).hexdigest()
+    return digests
+
+
+def cases(source):
+    yield 'structures are those of the headers', sizes_match(source)
+    yield 'version', bool(re.match(r'\d+\.\d+\.\d+', tbos.version()))
+    for engine in ('threads', 'sim'):
+        console = []
+        with tbos.Instance(engine=engine, seed=3, console=console) as machine:
+            with machine.context() as files:
+                digests = copy_in(files, os.path.join(source, 'src/fs'), '/fs')
+                inside = {path: hashlib.sha256(files.read_file(path)).hexdigest() for path, stat in files.walk('/fs')
+                          if stat.mode & tbos.S_IFMT == tbos.S_IFREG}
+                yield f'{engine}: a tree comes back as it was', len(digests) > 10 and inside == digests
+                status = machine.command('sha256 -r /fs')
+                printed = dict(reversed(line.split('  ', 1)) for line in b''.join(console).decode().splitlines() if '  /fs' in line)
+                yield f'{engine}: the monitor prints the same hashes', status == 0 and printed == digests
+                files.symlink('fs', '/link')
+                files.link('/fs/README.md', '/copy')
+                yield f'{engine}: links', files.readlink('/link') == 'fs' and files.stat('/copy').nlink == 2
+                files.rename('/copy', '/moved')
+                files.truncate('/moved', 5)
+                yield f'{engine}: one file by two names', files.stat('/fs/README.md').size_bytes == 5
+                fd = files.open('/fs/README.md', tbos.O_RDWR)
+                files.pwrite(fd, b'end', 100)
+                yield f'{engine}: reading at a place', files.pread(fd, 10, 99) == b'\0end' and files.read(fd, 2) == b'# '
+                files.close_fd(fd)
+                yield f'{engine}: errors are OSError', refused(2, files.stat, '/no') and refused(17, files.mkdir, '/fs') and \
+                    refused(39, files.rmdir, '/fs') and refused(9, files.read, fd, 1) and refused(21, files.read_file, '/fs')
+                files.set_user(1000, 1000)
+                yield f'{engine}: another user', refused(13, files.write_file, '/fs/new', b'') and refused(1, files.chmod, '/fs', 0o777)
+                yield f'{engine}: zero bytes in paths', raises_value_error(files.stat, 'a\0b')
+
+
+def raises_value_error(call, *args):
+    try:
+        call(*args)
+    except ValueError:
+        return True
+    return False
+
+
+def main():
+    failed, number = 0, 0
+    for number, (what, good) in enumerate(cases(sys.argv[1]), 1):
+        failed += not good
+        print('ok' if good else 'not ok', number, '-', what)
+    print(f'1..{number}')
+    return 1 if failed else 0
+
+
+sys.exit(main())
