@@ -27,7 +27,9 @@ struct component {
 	err_t (*init)(struct kernel *kernel, const struct hal_boot_info *info);
 	void (*stop)(void);   // undoes init, in thread context; NULL where nothing is to be undone
 	err_t (*check)(void); // the invariants of the whole component; NULL where it has none
+#if !CONFIG_TINY
 	const struct monitor_command *const *commands; // what it adds to the monitor, ends with NULL; NULL: nothing
+#endif
 };
 
 struct persona {

@@ -59,9 +59,11 @@ struct kernel {
 	struct boot_state *boot;
 	struct monitor_state *monitor;
 	struct console_state *console;
+#if !CONFIG_TINY
 	struct process_state *processes;
 	struct vfs_state *vfs;
 	int64_t (*file_call)(void *arg); // struct tb_file_call; how the library's calls reach the filesystems
+#endif
 };
 
 // Memory that is never given back, zeroed. Only while booting on CPU 0, before frame_init(). `align` a power of two ≤ 4096.

@@ -5,6 +5,7 @@
 import hashlib
 import os
 import re
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(sys.argv[1], 'tools/python'))
@@ -54,6 +55,12 @@ def copy_in(files, source, to):
     return digests
 
 
+def grep(option, text, source, folder):
+    """What grep -F prints of a folder, its paths as they are inside."""
+    done = subprocess.run(['grep', '-F', option, text, folder], cwd=source, capture_output=True, text=True, check=False)
+    return [line.removeprefix('src') for line in done.stdout.splitlines()]
+
+
 def cases(source):
     yield 'structures are those of the headers', sizes_match(source)
     yield 'version', bool(re.match(r'\d+\.\d+\.\d+', tbos.version()))
@@ -68,6 +75,11 @@ def cases(source):
                 status = machine.command('sha256 -r /fs')
                 printed = dict(reversed(line.split('  ', 1)) for line in b''.join(console).decode().splitlines() if '  /fs' in line)
                 yield f'{engine}: the monitor prints the same hashes', status == 0 and printed == digests
+                del console[:]
+                status = machine.command('grep -rn VERIFY3 /fs; grep -rc tmpfs /fs/tmpfs; grep nowhere /fs/README.md')
+                wanted = grep('-rn', 'VERIFY3', source, 'src/fs') + grep('-rc', 'tmpfs', source, 'src/fs/tmpfs')
+                printed = sorted(b''.join(console).decode().splitlines())
+                yield f'{engine}: grep as the host\'s', status == 1 and len(wanted) > 10 and printed == sorted(wanted)
                 files.symlink('fs', '/link')
                 files.link('/fs/README.md', '/copy')
                 yield f'{engine}: links', files.readlink('/link') == 'fs' and files.stat('/copy').nlink == 2

@@ -136,8 +136,9 @@ static int32_t tree_visit(struct cmd *cmd, const char *path, const struct tb_sta
 	counts[(stat->mode & TB_S_IFMT) == TB_S_IFDIR]++;
 	for (uint32_t i = 0; i < depth && i < 32; i++)
 		monitor_printf(cmd->session, "  ");
-	monitor_printf(cmd->session, "%s%s", depth == 0 ? path : last_name(path),
-		       (stat->mode & TB_S_IFMT) == TB_S_IFDIR ? "/" : "");
+	const char *name = depth == 0 ? path : last_name(path);
+	bool slash = (stat->mode & TB_S_IFMT) == TB_S_IFDIR && name[strlen(name) - 1] != '/';
+	monitor_printf(cmd->session, "%s%s", name, slash ? "/" : "");
 	link_show(cmd, path, stat->mode);
 	monitor_printf(cmd->session, "\n");
 	return 0;

@@ -51,6 +51,7 @@ char *cmd_destination(const char *from, const char *to) must_check;
 	X(cp)                                                                                                          \
 	X(df)                                                                                                          \
 	X(find)                                                                                                        \
+	X(grep)                                                                                                        \
 	X(hexdump)                                                                                                     \
 	X(ln)                                                                                                          \
 	X(ls)                                                                                                          \

@@ -111,7 +111,7 @@ static void lru_remove(struct dentry *dentry)
 	if (atomic_load_u32_relaxed(&dentry->flags) & DENTRY_LRU) {
 		atomic_fetch_and_u32_acq_rel(&dentry->flags, ~(uint32_t)DENTRY_LRU);
 		list_remove(&dentry->lru_link);
-		sb->lru_count--;
+		WRITE_ONCE(sb->lru_count, sb->lru_count - 1);
 	}
 	spin_unlock(&sb->lru_lock);
 }
@@ -128,7 +128,7 @@ static void lru_add(struct dentry *dentry)
 	    atomic_load_u32_relaxed(&dentry->refs) < DENTRY_DEAD) {
 		atomic_fetch_or_u32_acq_rel(&dentry->flags, DENTRY_LRU);
 		list_push_back(&sb->lru, &dentry->lru_link);
-		sb->lru_count++;
+		WRITE_ONCE(sb->lru_count, sb->lru_count + 1);
 	}
 	spin_unlock(&sb->lru_lock);
 }
@@ -207,7 +207,7 @@ static struct dentry *lru_take(struct superblock *sb, uint32_t *scan, bool all)
 			continue;
 		}
 		atomic_fetch_and_u32_acq_rel(&dentry->flags, ~(uint32_t)(DENTRY_LRU | DENTRY_USED));
-		sb->lru_count--;
+		WRITE_ONCE(sb->lru_count, sb->lru_count - 1);
 		if (atomic_cmpxchg_u32_acq_rel(&dentry->refs, &none, DENTRY_DEAD))
 			found = dentry;
 	}
@@ -218,7 +218,7 @@ static struct dentry *lru_take(struct superblock *sb, uint32_t *scan, bool all)
 uint32_t dentry_prune(struct superblock *sb, uint32_t count, bool all)
 {
 	uint32_t killed = 0;
-	uint32_t scan = sb->lru_count * 2;
+	uint32_t scan = READ_ONCE(sb->lru_count) * 2;
 
 	while (killed < count) {
 		struct dentry *dentry = lru_take(sb, &scan, all);
@@ -228,6 +228,33 @@ uint32_t dentry_prune(struct superblock *sb, uint32_t count, bool all)
 		dentry_put(dentry_bury(dentry));
 	}
 	return killed;
+}
+
+// Takes an unused child of a removed directory, to which no name comes any more, DEAD; *chain is where to go on. NULL: none is left.
+static struct dentry *child_take(struct dentry *parent, uint32_t *chain)
+{
+	spin_lock(&parent->lock);
+	for (; parent->table != NULL && *chain <= parent->table->mask; ++*chain) {
+		for (struct dentry *child = parent->table->chains[*chain]; child != NULL; child = child->hash_next) {
+			uint32_t none = 0;
+			if (!atomic_cmpxchg_u32_acq_rel(&child->refs, &none, DENTRY_DEAD))
+				continue;
+			spin_unlock(&parent->lock);
+			return child;
+		}
+	}
+	spin_unlock(&parent->lock);
+	return NULL;
+}
+
+// A directory has been removed: what is known not to be in it would keep it, and its inode, until memory runs short.
+void dentry_prune_children(struct dentry *parent)
+{
+	struct dentry *child;
+	uint32_t chain = 0;
+
+	while ((child = child_take(parent, &chain)) != NULL)
+		dentry_put(dentry_bury(child));
 }
 
 // Killing a child lets its parent fall to the list, so this goes on until nothing is there.

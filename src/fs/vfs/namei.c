@@ -225,9 +225,12 @@ static err_t unlink_locked(struct change *change, bool directory)
 	if (err == 0)
 		err = change->dir->ops->unlink(change->dir, &change->walk.last, inode);
 	mutex_unlock(&inode->lock);
-	if (err == 0)
-		dentry_drop(change->dentry);
-	return err;
+	if (err != 0)
+		return err;
+	dentry_drop(change->dentry);
+	if (directory)
+		dentry_prune_children(change->dentry);
+	return 0;
 }
 
 err_t vfs_unlink(struct process *process, int32_t dirfd, const char *path, uint32_t at_flags)

@@ -163,8 +163,10 @@ static err_t rename_do(struct rename *rename)
 		kfree(moves[1].name);
 		return err;
 	}
-	if (count == 1)
+	if (count == 1) {
 		dentry_drop(rename->target);
+		dentry_prune_children(rename->target);
+	}
 	dentry_move(moves, count);
 	for (uint32_t i = 0; i < count; i++)
 		dentry_put(moves[i].old_parent); // held by the walk too: not the last

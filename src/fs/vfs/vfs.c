@@ -51,28 +51,37 @@ static const struct process_hooks hooks = {.init = hook_init, .release = hook_re
 
 // ---- memory --------------------------------------------------------------------------------------------------------------
 
-// Kills unused names, of all filesystems in turn. It is called under locks of callers that allocate, so it takes only spinlocks;
-// an inode that goes with its last name takes no lock of rank LOCK_RANK_INODE.
+#define SHRINK_PART 8u // of a filesystem's unused names, at least
+
+// Kills unused names of the filesystem that has the most: a good part of them, because only slabs that are all free become frames. It
+// says that it gave nothing, since the slab's own callback, which comes later, does that. It is called under locks of callers that
+// allocate, so it takes only spinlocks; an inode that goes with its last name takes no lock of rank LOCK_RANK_INODE.
 static uint32_t vfs_shrink(struct pressure_callback *callback, uint32_t wanted_frames)
 {
 	struct vfs_state *vfs = container_of(callback, struct vfs_state, pressure);
-	uint32_t per_frame = FRAME_SIZE / DENTRY_SIZE;
-	uint32_t killed = 0;
+	uint32_t wanted = wanted_frames * (FRAME_SIZE / DENTRY_SIZE);
+	uint32_t most = 0;
 	struct superblock *sb;
 	struct superblock *found = NULL;
 
 	spin_lock(&vfs->list_lock);
-	list_for_each (sb, &vfs->superblocks, link)
-		if (sb->root != NULL && (found == NULL || sb->lru_count > found->lru_count))
+	list_for_each (sb, &vfs->superblocks, link) {
+		uint32_t unused = READ_ONCE(sb->lru_count);
+		if (sb->root != NULL && unused > most) {
+			most = unused;
 			found = sb;
+		}
+	}
 	if (found != NULL && !refcount_get_unless_zero(&found->refs))
 		found = NULL;
 	spin_unlock(&vfs->list_lock);
 	if (found == NULL)
 		return 0;
-	killed = dentry_prune(found, wanted_frames * per_frame, false);
+	uint32_t killed = dentry_prune(found, wanted > most / SHRINK_PART ? wanted : most / SHRINK_PART, false);
 	superblock_put(found);
-	return killed / per_frame;
+	if (killed > 0)
+		rcu_barrier(); // only then is their memory the slab's again
+	return 0;
 }
 
 static err_t caches_make(struct vfs_state *vfs)

@@ -187,6 +187,7 @@ struct dentry_name *dentry_name_make(const struct name *name) must_check;
 void dentry_move(struct dentry_move *moves, uint32_t count);
 
 uint32_t dentry_prune(struct superblock *sb, uint32_t count, bool all); // kills unused ones; how many
+void dentry_prune_children(struct dentry *parent);                      // may sleep
 void dentry_free_tree(struct superblock *sb);                           // unmount: all that can go
 err_t dentry_check(const struct dentry *dentry) must_check;
 

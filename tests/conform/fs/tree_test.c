@@ -2,6 +2,8 @@
 //
 // Many threads in one tree: what must hold whatever the order. Names that move, files that come and go, mounts under walkers,
 // memory that is asked back.
+#include "fs/vfs/vfs_impl.h"
+#include "kern/fmt.h"
 #include "kern/rand.h"
 #include "kern/sched.h"
 #include "kern/string.h"
@@ -333,6 +335,42 @@ TEST(fs_tree, limits_are_kept)
 	CHECK_EQ(vfs_mount(root(), "x", "/l", "tmpfs", 0, "size=many", NULL), -EINVAL);
 	CHECK_EQ(vfs_mount(root(), "x", "/l", "nofs", 0, "", NULL), -ENODEV);
 	CHECK_EQ(vfs_unlink(root(), TB_AT_FDCWD, "/l", TB_AT_REMOVEDIR), 0);
+}
+
+// What is known not to be in a directory does not keep it when it is removed.
+TEST(fs_tree, removed_directories_go)
+{
+	struct tb_stat stat;
+
+	CHECK_EQ(vfs_mkdir(root(), TB_AT_FDCWD, "/n", 0755), 0);
+	CHECK_EQ(vfs_mount(root(), "x", "/n", "tmpfs", 0, "nr_inodes=4", NULL), 0);
+	for (uint32_t i = 0; i < 20; i++) {
+		CHECK_EQ(vfs_mkdir(root(), TB_AT_FDCWD, "/n/d", 0755), 0);
+		CHECK_EQ(vfs_mkdir(root(), TB_AT_FDCWD, "/n/e", 0755), 0);
+		CHECK_EQ(vfs_stat(root(), TB_AT_FDCWD, "/n/d/no", 0, &stat), -ENOENT);
+		CHECK_EQ(vfs_stat(root(), TB_AT_FDCWD, "/n/e/no", 0, &stat), -ENOENT);
+		CHECK_EQ(vfs_rename(root(), TB_AT_FDCWD, "/n/e", TB_AT_FDCWD, "/n/d", 0), 0);
+		CHECK_EQ(vfs_unlink(root(), TB_AT_FDCWD, "/n/d", TB_AT_REMOVEDIR), 0);
+	}
+	CHECK_EQ(vfs_umount(root(), "/n", 0), 0);
+	CHECK_EQ(vfs_unlink(root(), TB_AT_FDCWD, "/n", TB_AT_REMOVEDIR), 0);
+}
+
+// Names that are not there fill memory; asking for more of it takes them back.
+TEST_WITH(fs_tree, names_go_under_pressure, 0, TEST_THREADS_ONLY, NULL)
+{
+	struct tb_stat stat;
+	struct frame_info frames;
+	char path[24] = "/";
+	err_t err = -ENOENT;
+
+	frame_get_info(&frames);
+	uint64_t names = (uint64_t)frames.total * FRAME_SIZE / sizeof(struct dentry) / 4 * 5;
+	for (uint64_t i = 0; i < names && err == -ENOENT; i++) {
+		ksnprintf(path + 1, sizeof path - 1, "%llu", (unsigned long long)i);
+		err = vfs_stat(root(), TB_AT_FDCWD, path, 0, &stat);
+	}
+	CHECK_EQ(err, -ENOENT);
 }
 
 // A tree deeper than any stack is unmounted, and a read-only mount refuses.
