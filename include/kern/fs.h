@@ -99,7 +99,7 @@ struct attr_change {
 struct inode;
 
 // Called with inode->lock of `dir` held (of both directories for rename, and of the victim for unlink and rename), thread context,
-// all checks of permission and kind done. Names are not yet, or still, in the directory as the operation needs. NULL: -EPERM.
+// all checks of permission and kind done. A name to be made is absent from the directory, one to go is in it. NULL: -EPERM.
 struct inode_ops {
 	// The inode of that name, counted. -ENOENT: there is none.
 	err_t (*lookup)(struct inode *dir, const struct name *name, struct inode **out);

@@ -233,13 +233,13 @@ class Context:
 
     def walk(self, top='/'):
         """(path, Stat) of everything below and `top` itself, names sorted, links not followed."""
-        todo = [top]
-        while todo:
-            path = todo.pop()
+        pending = [top]
+        while pending:
+            path = pending.pop()
             stat = self.stat(path, follow_symlinks=False)
             yield path, stat
             if stat.mode & S_IFMT == S_IFDIR:
-                todo += [path.rstrip('/') + '/' + name for name in sorted(self.listdir(path), reverse=True)]
+                pending += [path.rstrip('/') + '/' + name for name in sorted(self.listdir(path), reverse=True)]
 
     def mkdir(self, path, mode=0o777):
         self._call('tb_mkdir', i32(AT_FDCWD), _path(path), u32(mode), path=path)

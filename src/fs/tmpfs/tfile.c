@@ -134,3 +134,9 @@ void tmpfs_file_clear(struct inode *inode)
 {
 	pages_remove(inode, 0, UINT64_MAX);
 }
+
+err_t tmpfs_file_check(struct inode *inode)
+{
+	err_t err = mapping_check(&inode->mapping);
+	return err == 0 && inode->blocks != inode->mapping.count * BLOCKS_PER_PAGE ? -EUCLEAN : err;
+}

@@ -223,11 +223,51 @@ static void tmpfs_unmount(struct superblock *sb)
 	kfree(fs);
 }
 
+static err_t inode_check(struct tmpfs_inode *inode)
+{
+	err_t err = 0;
+
+	mutex_lock(&inode->inode.lock);
+	if (inode_is(&inode->inode, TB_S_IFDIR))
+		err = tmpfs_dir_check(inode);
+	else
+		err = tmpfs_file_check(&inode->inode);
+	mutex_unlock(&inode->inode.lock);
+	return err;
+}
+
+// Inode after inode, each under its own lock, by rising number; what is made meanwhile may be left out.
+static err_t tmpfs_check(struct superblock *sb)
+{
+	struct tmpfs *fs = sb->data;
+	uint64_t number = 0;
+	err_t err = 0;
+
+	while (err == 0) {
+		struct tmpfs_inode *found = NULL;
+		spin_lock(&fs->lock);
+		struct rb_node *node = rb_find_at_least(&fs->numbers, &number, number_compare);
+		for (; node != NULL && found == NULL; node = rb_next(node)) {
+			struct tmpfs_inode *inode = rb_entry(node, struct tmpfs_inode, by_number);
+			if (refcount_get_unless_zero(&inode->inode.refs))
+				found = inode;
+		}
+		spin_unlock(&fs->lock);
+		if (found == NULL)
+			break;
+		number = found->inode.ino + 1;
+		err = inode_check(found);
+		inode_put(&found->inode);
+	}
+	return err;
+}
+
 static const struct superblock_ops tmpfs_ops = {
 	.destroy = tmpfs_destroy,
 	.unmount = tmpfs_unmount,
 	.statfs = tmpfs_statfs,
 	.inode_by_number = tmpfs_by_number,
+	.check = tmpfs_check,
 };
 
 // One "key=value" of the options.

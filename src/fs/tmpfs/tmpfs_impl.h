@@ -91,6 +91,7 @@ extern const struct file_ops tmpfs_file_ops;
 err_t tmpfs_resize(struct inode *inode, uint64_t size_bytes) must_check;
 err_t tmpfs_fallocate(struct inode *inode, uint32_t mode, uint64_t offset, uint64_t size_bytes) must_check;
 void tmpfs_file_clear(struct inode *inode);
+err_t tmpfs_file_check(struct inode *inode) must_check;
 
 // txattr.c
 err_t tmpfs_xattr_get(struct inode *inode, const char *name, void *value, size_t *size_bytes) must_check;

@@ -26,24 +26,21 @@ static void stat_fill(const struct path *path, struct inode *inode, struct tb_st
 	spin_unlock(&inode->attr_lock);
 }
 
-static uint32_t walk_flags_of(uint32_t at_flags)
+err_t walk_at(struct walk *walk, struct process *process, int32_t dirfd, const char *path, uint32_t at_flags)
 {
-	return (at_flags & TB_AT_SYMLINK_NOFOLLOW ? 0 : WALK_FOLLOW) | (at_flags & TB_AT_EMPTY_PATH ? WALK_EMPTY : 0);
-}
+	uint32_t flags =
+		(at_flags & TB_AT_SYMLINK_NOFOLLOW ? 0 : WALK_FOLLOW) | (at_flags & TB_AT_EMPTY_PATH ? WALK_EMPTY : 0);
 
-static err_t at_flags_check(uint32_t at_flags)
-{
-	return at_flags & ~(uint32_t)(TB_AT_SYMLINK_NOFOLLOW | TB_AT_EMPTY_PATH) ? ERR(EINVAL) : 0;
+	*walk = (struct walk){0};
+	if (at_flags & ~(uint32_t)(TB_AT_SYMLINK_NOFOLLOW | TB_AT_EMPTY_PATH))
+		return ERR(EINVAL);
+	return walk_path(walk, process, dirfd, path, flags);
 }
 
 err_t vfs_stat(struct process *process, int32_t dirfd, const char *path, uint32_t at_flags, struct tb_stat *stat)
 {
 	struct walk walk;
-	err_t err = at_flags_check(at_flags);
-
-	if (err != 0)
-		return err;
-	err = walk_path(&walk, process, dirfd, path, walk_flags_of(at_flags));
+	err_t err = walk_at(&walk, process, dirfd, path, at_flags);
 	if (err == 0)
 		stat_fill(&walk.at, dentry_inode(walk.at.dentry), stat);
 	walk_end(&walk);
@@ -64,13 +61,10 @@ err_t vfs_fstat(struct process *process, int32_t fd, struct tb_stat *stat)
 err_t vfs_access(struct process *process, int32_t dirfd, const char *path, uint32_t access, uint32_t at_flags)
 {
 	struct walk walk;
-	err_t err = at_flags_check(at_flags);
 
 	if (access & ~(uint32_t)(TB_R_OK | TB_W_OK | TB_X_OK))
-		err = ERR(EINVAL);
-	if (err != 0)
-		return err;
-	err = walk_path(&walk, process, dirfd, path, walk_flags_of(at_flags));
+		return ERR(EINVAL);
+	err_t err = walk_at(&walk, process, dirfd, path, at_flags);
 	if (err == 0) {
 		const struct inode *inode = dentry_inode(walk.at.dentry);
 		uint32_t type = inode_mode(inode) & TB_S_IFMT;
@@ -113,11 +107,7 @@ static err_t change_path(struct process *process, int32_t dirfd, const char *pat
 			 prepare_fn *prepare, const struct attr_change *wanted)
 {
 	struct walk walk;
-	err_t err = at_flags_check(at_flags);
-
-	if (err != 0)
-		return err;
-	err = walk_path(&walk, process, dirfd, path, walk_flags_of(at_flags));
+	err_t err = walk_at(&walk, process, dirfd, path, at_flags);
 	if (err == 0)
 		err = change_place(process, &walk.at, dentry_inode(walk.at.dentry), prepare, wanted);
 	walk_end(&walk);

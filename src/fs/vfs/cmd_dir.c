@@ -245,23 +245,23 @@ static err_t make_parents(char *path)
 	return err;
 }
 
+static err_t mkdir_one(struct cmd *cmd, const char *path, void *arg)
+{
+	char *way = (char *)(uintptr_t)path; // the command's own word
+	(void)arg;
+	err_t err = cmd_has(cmd, 'p') && *way != '\0' ? make_parents(way) : 0;
+	if (err == 0)
+		err = vfs_mkdir(vfs_monitor_process(), TB_AT_FDCWD, path, 0777);
+	return err == -EEXIST && cmd_has(cmd, 'p') ? 0 : err;
+}
+
 static int32_t run_mkdir(struct monitor_session *session, uint32_t argc, char **argv)
 {
 	struct cmd cmd;
-	int32_t status = 0;
 
 	if (!cmd_begin(&cmd, session, argc, argv, "p", 1, UINT32_MAX))
 		return 2;
-	for (uint32_t i = 0; i < cmd.argc; i++) {
-		err_t err = cmd_has(&cmd, 'p') && cmd.argv[i][0] != '\0' ? make_parents(cmd.argv[i]) : 0;
-		if (err == 0)
-			err = vfs_mkdir(vfs_monitor_process(), TB_AT_FDCWD, cmd.argv[i], 0777);
-		if (err == -EEXIST && cmd_has(&cmd, 'p'))
-			err = 0;
-		if (err != 0)
-			status = cmd_fail(&cmd, cmd.argv[i], err);
-	}
-	return status;
+	return cmd_each(&cmd, 0, mkdir_one, NULL);
 }
 
 const struct monitor_command file_cmd_mkdir = {"mkdir", "[-p] PATH...", "make directories; -p also those on the way",

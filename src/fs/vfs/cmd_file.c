@@ -41,19 +41,19 @@ static err_t cat_piece(void *arg, const uint8_t *bytes, size_t size_bytes)
 	return 0;
 }
 
+static err_t cat_one(struct cmd *cmd, const char *path, void *arg)
+{
+	(void)arg;
+	return file_pieces(cmd, path, cat_piece, cmd->session);
+}
+
 static int32_t run_cat(struct monitor_session *session, uint32_t argc, char **argv)
 {
 	struct cmd cmd;
-	int32_t status = 0;
 
 	if (!cmd_begin(&cmd, session, argc, argv, "", 1, UINT32_MAX))
 		return 2;
-	for (uint32_t i = 0; i < cmd.argc; i++) {
-		err_t err = file_pieces(&cmd, cmd.argv[i], cat_piece, session);
-		if (err != 0)
-			status = cmd_fail(&cmd, cmd.argv[i], err);
-	}
-	return status;
+	return cmd_each(&cmd, 0, cat_one, NULL);
 }
 
 const struct monitor_command file_cmd_cat = {"cat", "FILE...", "print files", run_cat, NULL};

@@ -29,6 +29,10 @@ static inline bool cmd_has(const struct cmd *cmd, char letter)
 // "name: path: what went wrong"; returns 1.
 int32_t cmd_fail(const struct cmd *cmd, const char *path, err_t err);
 
+// Does one thing with each word from `first` on; an error is told with the word. 0, or 1 if there was one.
+typedef err_t cmd_one_fn(struct cmd *cmd, const char *path, void *arg);
+int32_t cmd_each(struct cmd *cmd, uint32_t first, cmd_one_fn *one, void *arg);
+
 // Visits a tree in order of names, a directory before what is in it (`after`: behind). visit() gives a status; the worst is returned. Trees of
 // any depth: paths are the only thing that grows.
 typedef int32_t cmd_visit_fn(struct cmd *cmd, const char *path, const struct tb_stat *stat, uint32_t depth, void *arg);

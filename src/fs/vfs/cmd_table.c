@@ -63,6 +63,18 @@ char *cmd_join(const char *dir, const char *name)
 	return path;
 }
 
+int32_t cmd_each(struct cmd *cmd, uint32_t first, cmd_one_fn *one, void *arg)
+{
+	int32_t status = 0;
+
+	for (uint32_t i = first; i < cmd->argc; i++) {
+		err_t err = one(cmd, cmd->argv[i], arg);
+		if (err != 0)
+			status = cmd_fail(cmd, cmd->argv[i], err);
+	}
+	return status;
+}
+
 // ---- directories ---------------------------------------------------------------------------------------------------------
 
 // Heapsort: no recursion, no memory, no bad case.
@@ -150,30 +162,30 @@ err_t cmd_list(const char *path, struct tb_dirent **out, uint32_t *count)
 	return 0;
 }
 
-// A path that is still to be visited. The newest is visited first.
-struct todo {
-	struct todo *next;
+// A path that a walk over a tree has yet to visit. The newest is visited first.
+struct pending {
+	struct pending *next;
 	uint32_t depth;
 	bool seen; // its contents have been put up
 	char path[];
 };
 
-static struct todo *todo_push(struct todo *top, const char *dir, const char *name, uint32_t depth)
+static struct pending *pending_push(struct pending *top, const char *dir, const char *name, uint32_t depth)
 {
 	char *path = name != NULL ? cmd_join(dir, name) : NULL;
 	const char *text = name != NULL ? path : dir;
-	struct todo *todo = text != NULL ? kmalloc(sizeof *todo + strlen(text) + 1, MEM_ZERO) : NULL;
+	struct pending *place = text != NULL ? kmalloc(sizeof *place + strlen(text) + 1, MEM_ZERO) : NULL;
 
-	if (todo != NULL) {
-		strlcpy(todo->path, text, strlen(text) + 1);
-		todo->depth = depth;
-		todo->next = top;
+	if (place != NULL) {
+		strlcpy(place->path, text, strlen(text) + 1);
+		place->depth = depth;
+		place->next = top;
 	}
 	kfree(path);
-	return todo;
+	return place;
 }
 
-static int32_t todo_expand(struct cmd *cmd, struct todo **top, const struct todo *dir)
+static int32_t pending_expand(struct cmd *cmd, struct pending **top, const struct pending *dir)
 {
 	struct tb_dirent *entries;
 	uint32_t count;
@@ -183,11 +195,11 @@ static int32_t todo_expand(struct cmd *cmd, struct todo **top, const struct todo
 	if (err != 0)
 		return cmd_fail(cmd, dir->path, err);
 	while (count-- > 0) {
-		struct todo *todo = todo_push(*top, dir->path, entries[count].name, dir->depth + 1);
-		if (todo == NULL)
+		struct pending *place = pending_push(*top, dir->path, entries[count].name, dir->depth + 1);
+		if (place == NULL)
 			status = cmd_fail(cmd, entries[count].name, -ENAMETOOLONG);
 		else
-			*top = todo;
+			*top = place;
 	}
 	kfree(entries);
 	return status;
@@ -200,32 +212,32 @@ static int32_t worse(int32_t a, int32_t b)
 
 int32_t cmd_tree(struct cmd *cmd, const char *path, bool after, cmd_visit_fn *visit, void *arg)
 {
-	struct todo *top = todo_push(NULL, path, NULL, 0);
+	struct pending *top = pending_push(NULL, path, NULL, 0);
 	int32_t status = top != NULL ? 0 : cmd_fail(cmd, path, -ENOMEM);
 	struct tb_stat stat;
 
 	while (top != NULL && !monitor_interrupted(cmd->session) && !shutdown_requested()) {
-		struct todo *todo = top;
-		err_t err = vfs_stat(vfs_monitor_process(), TB_AT_FDCWD, todo->path, TB_AT_SYMLINK_NOFOLLOW, &stat);
+		struct pending *place = top;
+		err_t err = vfs_stat(vfs_monitor_process(), TB_AT_FDCWD, place->path, TB_AT_SYMLINK_NOFOLLOW, &stat);
 		bool directory = err == 0 && (stat.mode & TB_S_IFMT) == TB_S_IFDIR;
-		if (after && directory && !todo->seen) {
-			todo->seen = true;
-			status = worse(status, todo_expand(cmd, &top, todo));
+		if (after && directory && !place->seen) {
+			place->seen = true;
+			status = worse(status, pending_expand(cmd, &top, place));
 			continue;
 		}
-		top = todo->next;
+		top = place->next;
 		if (err != 0)
-			status = worse(status, cmd_fail(cmd, todo->path, err));
+			status = worse(status, cmd_fail(cmd, place->path, err));
 		else
-			status = worse(status, visit(cmd, todo->path, &stat, todo->depth, arg));
+			status = worse(status, visit(cmd, place->path, &stat, place->depth, arg));
 		if (!after && directory)
-			status = worse(status, todo_expand(cmd, &top, todo));
-		kfree(todo);
+			status = worse(status, pending_expand(cmd, &top, place));
+		kfree(place);
 	}
 	while (top != NULL) {
-		struct todo *todo = top;
-		top = todo->next;
-		kfree(todo);
+		struct pending *place = top;
+		top = place->next;
+		kfree(place);
 	}
 	return status;
 }

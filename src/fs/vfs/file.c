@@ -72,7 +72,7 @@ const struct file_ops *fs_special_file_ops(void)
 	return &special_file_ops;
 }
 
-const struct file_ops symlink_file_ops = {.open = NULL};
+const struct file_ops no_file_ops = {.open = NULL};
 
 // Linux moves no more than this in one call (read(2), Notes).
 static size_t clamp(size_t size_bytes)

@@ -151,33 +151,17 @@ err_t vfs_statfs(struct process *process, int32_t dirfd, const char *path, struc
 	return err;
 }
 
-// Superblocks come and go; each is held while it is synced, and marks the place in the list.
 err_t vfs_sync(void)
 {
-	struct vfs_state *vfs = vfs_state();
-	struct superblock *held = NULL;
+	struct superblock *sb = NULL;
 	err_t first = 0;
 
-	for (;;) {
-		struct superblock *next = NULL;
-		spin_lock(&vfs->list_lock);
-		struct list_node *node =
-			held != NULL ? list_next(&vfs->superblocks, &held->link) : list_first(&vfs->superblocks);
-		for (; node != NULL && next == NULL; node = list_next(&vfs->superblocks, node)) {
-			struct superblock *sb = container_of(node, struct superblock, link);
-			if (sb->root != NULL && refcount_get_unless_zero(&sb->refs))
-				next = sb;
-		}
-		spin_unlock(&vfs->list_lock);
-		if (held != NULL)
-			superblock_put(held);
-		if (next == NULL)
-			return first;
-		err_t err = next->ops->sync != NULL ? next->ops->sync(next) : 0;
+	while ((sb = superblock_next(sb)) != NULL) {
+		err_t err = sb->ops->sync != NULL ? sb->ops->sync(sb) : 0;
 		if (first == 0)
 			first = err;
-		held = next;
 	}
+	return first;
 }
 
 err_t vfs_each_mount(struct process *process,

@@ -47,7 +47,7 @@ err_t file_make(const struct path *path, struct inode *inode, uint32_t flags, st
 	file->ops = inode->file_ops;
 	err_t err = !(flags & TB_O_PATH) && file->ops->open != NULL ? file->ops->open(file) : 0;
 	if (err != 0) {
-		file->ops = &symlink_file_ops; // nothing to release
+		file->ops = &no_file_ops; // nothing to release
 		file_put(file);
 		return err;
 	}

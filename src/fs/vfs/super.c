@@ -81,8 +81,11 @@ err_t superblock_make(const char *type_name, const char *source, const char *opt
 	superblock_enlist(vfs, sb);
 	err_t err = type->mount(sb, source, options, &root, problem);
 	if (err == 0) {
-		sb->root = dentry_make_root(sb, root);
-		if (sb->root == NULL) {
+		struct dentry *top = dentry_make_root(sb, root);
+		spin_lock(&vfs->list_lock);
+		sb->root = top; // from here on others may find it
+		spin_unlock(&vfs->list_lock);
+		if (top == NULL) {
 			inode_put(root);
 			sb->ops->unmount(sb);
 			err = ERR(ENOMEM);
@@ -116,4 +119,23 @@ void superblock_put(struct superblock *sb)
 	sb->ops->unmount(sb);
 	mutex_fini(&sb->rename_lock);
 	kfree(sb);
+}
+
+struct superblock *superblock_next(struct superblock *held)
+{
+	struct vfs_state *vfs = vfs_state();
+	struct superblock *next = NULL;
+
+	spin_lock(&vfs->list_lock);
+	struct list_node *node =
+		held != NULL ? list_next(&vfs->superblocks, &held->link) : list_first(&vfs->superblocks);
+	for (; node != NULL && next == NULL; node = list_next(&vfs->superblocks, node)) {
+		struct superblock *sb = container_of(node, struct superblock, link);
+		if (sb->root != NULL && refcount_get_unless_zero(&sb->refs))
+			next = sb;
+	}
+	spin_unlock(&vfs->list_lock);
+	if (held != NULL)
+		superblock_put(held);
+	return next;
 }

@@ -155,23 +155,30 @@ static void vfs_stop(void)
 	kfree(vfs);
 }
 
+static err_t superblock_check(struct superblock *sb)
+{
+	spin_lock(&sb->lru_lock);
+	bool good = list_check(&sb->lru) == sb->lru_count;
+	spin_unlock(&sb->lru_lock);
+	err_t err = good ? dentry_check(sb->root) : -EUCLEAN;
+	if (err == 0 && sb->ops->check != NULL)
+		err = sb->ops->check(sb);
+	if (err != 0)
+		log_err("vfs: the %s of device %u contradicts itself", sb->type->name, sb->dev);
+	return err;
+}
+
 static err_t vfs_check(void)
 {
-	struct vfs_state *vfs = vfs_state();
-	struct superblock *sb;
-	err_t err = 0;
+	struct superblock *sb = NULL;
+	err_t first = 0;
 
-	spin_lock(&vfs->list_lock);
-	list_for_each (sb, &vfs->superblocks, link) {
-		spin_lock(&sb->lru_lock);
-		if (list_check(&sb->lru) != sb->lru_count || (sb->root != NULL && dentry_check(sb->root) != 0))
-			err = -EUCLEAN;
-		spin_unlock(&sb->lru_lock);
+	while ((sb = superblock_next(sb)) != NULL) {
+		err_t err = superblock_check(sb);
+		if (first == 0)
+			first = err;
 	}
-	spin_unlock(&vfs->list_lock);
-	if (err != 0)
-		log_err("vfs: a superblock's dentries contradict each other");
-	return err;
+	return first;
 }
 
 static err_t root_mount(struct vfs_state *vfs)

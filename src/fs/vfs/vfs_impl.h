@@ -10,10 +10,10 @@
 //   dentry.c    dentries: references, look-up, adding, dropping, moving; dtable.c the names of one directory
 //   inode.c     inodes: life, times, permission
 //   mount.c     mounts and their counts · mountops.c mount, umount, statfs · super.c superblocks and types
-//   walk.c      paths to places · dcache misses and symlinks in walk_slow.c
+//   walk.c      paths to places · walk_slow.c from RCU to references, symbolic links, mounts both ways
 //   namei.c     names made and unmade · rename.c · open.c · file.c reading and writing · attr.c · xattr.c · readdir.c
 //   mapping.c   a file's pages by index · pagefile.c reading and writing through them
-//   cmd_*.c     the monitor's commands
+//   api.c       the library's calls · cmd_*.c the monitor's commands
 //
 // Objects. A dentry is hashed (its parent's table knows it) or not; positive (it has an inode) or negative (known not to exist). It
 // lives while somebody refers to it or its parent's table knows it; with no references it stands on its superblock's LRU list,
@@ -234,7 +234,8 @@ static inline bool path_equal(const struct path *a, const struct path *b)
 	return a->mount == b->mount && a->dentry == b->dentry;
 }
 
-// super.c
+// super.c. superblock_next: the one made after `held`, counted (NULL: the first), for which it gives back `held`; NULL: no more.
+struct superblock *superblock_next(struct superblock *held) must_check;
 err_t superblock_make(const char *type, const char *source, const char *options, uint32_t flags,
 		      struct superblock **out, const char **problem) must_check;
 void superblock_put(struct superblock *sb);
@@ -291,6 +292,9 @@ struct walk {
 
 // 0 with walk->at counted, or an error with nothing held. walk_end() is called in either case.
 err_t walk_path(struct walk *walk, struct process *process, int32_t dirfd, const char *path, uint32_t flags) must_check;
+// attr.c: the same by TB_AT_SYMLINK_NOFOLLOW and TB_AT_EMPTY_PATH; -EINVAL for other flags.
+err_t walk_at(struct walk *walk, struct process *process, int32_t dirfd, const char *path,
+	      uint32_t at_flags) must_check;
 void walk_end(struct walk *walk); // what is not taken out of `at` (dentry set to NULL) is put
 
 // walk_slow.c
@@ -340,7 +344,7 @@ static inline void file_put(struct file *file)
 // Makes an open file of a place; takes references of its own. `flags` as for open. Errors: -ENOMEM, those of ops->open.
 err_t file_make(const struct path *path, struct inode *inode, uint32_t flags, struct file **out) must_check;
 
-extern const struct file_ops symlink_file_ops;
+extern const struct file_ops no_file_ops; // of a file that could not be opened: nothing to release
 
 // api.c: the library's calls.
 int64_t api_file_call(void *arg);

@@ -37,103 +37,85 @@ static err_t may_touch(const struct process *process, const struct inode *inode,
 	return !write || process_is_root(process) ? 0 : ERR(EPERM);
 }
 
-// Walks to the inode and locks it.
+// Walks to the inode and locks it; with a name, looks whether the process may use it so.
 static err_t begin(struct walk *walk, struct process *process, int32_t dirfd, const char *path, uint32_t at_flags,
-		   struct inode **out)
+		   const char *name, bool write, struct inode **out)
 {
-	if (at_flags & ~(uint32_t)(TB_AT_SYMLINK_NOFOLLOW | TB_AT_EMPTY_PATH))
-		return ERR(EINVAL);
-	uint32_t flags =
-		(at_flags & TB_AT_SYMLINK_NOFOLLOW ? 0 : WALK_FOLLOW) | (at_flags & TB_AT_EMPTY_PATH ? WALK_EMPTY : 0);
-	err_t err = walk_path(walk, process, dirfd, path, flags);
+	err_t err = walk_at(walk, process, dirfd, path, at_flags);
+	*out = NULL;
 	if (err != 0)
 		return err;
 	*out = dentry_inode(walk->at.dentry);
 	mutex_lock(&(*out)->lock);
-	return 0;
+	if (name == NULL)
+		return 0;
+	err = name_check(name);
+	if (err == 0 && write)
+		err = path_writable(&walk->at);
+	return err != 0 ? err : may_touch(process, *out, name, write);
 }
 
-static void end(struct walk *walk, struct inode *inode)
+// What was written shows in the time of change.
+static err_t end(struct walk *walk, struct inode *inode, bool write, err_t err)
 {
+	if (err == 0 && write)
+		inode_touch(inode, ATTR_CTIME);
 	if (inode != NULL)
 		mutex_unlock(&inode->lock);
 	walk_end(walk);
+	return err;
 }
 
 err_t vfs_getxattr(struct process *process, int32_t dirfd, const char *path, uint32_t at_flags, const char *name,
 		   void *value, size_t *size_bytes)
 {
-	struct walk walk = {0};
-	struct inode *inode = NULL;
-	err_t err = begin(&walk, process, dirfd, path, at_flags, &inode);
+	struct walk walk;
+	struct inode *inode;
+	err_t err = begin(&walk, process, dirfd, path, at_flags, name, false, &inode);
 
-	if (err == 0)
-		err = name_check(name);
-	if (err == 0)
-		err = may_touch(process, inode, name, false);
 	if (err == 0)
 		err = inode->ops->xattr_get != NULL ? inode->ops->xattr_get(inode, name, value, size_bytes)
 						    : ERR(EOPNOTSUPP);
-	end(&walk, inode);
-	return err;
+	return end(&walk, inode, false, err);
 }
 
 err_t vfs_setxattr(struct process *process, int32_t dirfd, const char *path, uint32_t at_flags, const char *name,
 		   const void *value, size_t size_bytes, uint32_t flags)
 {
-	struct walk walk = {0};
-	struct inode *inode = NULL;
+	struct walk walk;
+	struct inode *inode;
 
 	if ((flags & ~(uint32_t)(TB_XATTR_CREATE | TB_XATTR_REPLACE)) || flags == (TB_XATTR_CREATE | TB_XATTR_REPLACE))
 		return ERR(EINVAL);
 	if (size_bytes > XATTR_SIZE_MAX)
 		return ERR(E2BIG);
-	err_t err = begin(&walk, process, dirfd, path, at_flags, &inode);
-	if (err == 0)
-		err = name_check(name);
-	if (err == 0)
-		err = path_writable(&walk.at);
-	if (err == 0)
-		err = may_touch(process, inode, name, true);
+	err_t err = begin(&walk, process, dirfd, path, at_flags, name, true, &inode);
 	if (err == 0)
 		err = inode->ops->xattr_set != NULL ? inode->ops->xattr_set(inode, name, value, size_bytes, flags)
 						    : ERR(EOPNOTSUPP);
-	if (err == 0)
-		inode_touch(inode, ATTR_CTIME);
-	end(&walk, inode);
-	return err;
+	return end(&walk, inode, true, err);
 }
 
 err_t vfs_listxattr(struct process *process, int32_t dirfd, const char *path, uint32_t at_flags, char *names,
 		    size_t *size_bytes)
 {
-	struct walk walk = {0};
-	struct inode *inode = NULL;
-	err_t err = begin(&walk, process, dirfd, path, at_flags, &inode);
+	struct walk walk;
+	struct inode *inode;
+	err_t err = begin(&walk, process, dirfd, path, at_flags, NULL, false, &inode);
 
 	if (err == 0)
 		err = inode->ops->xattr_list != NULL ? inode->ops->xattr_list(inode, names, size_bytes)
 						     : ERR(EOPNOTSUPP);
-	end(&walk, inode);
-	return err;
+	return end(&walk, inode, false, err);
 }
 
 err_t vfs_removexattr(struct process *process, int32_t dirfd, const char *path, uint32_t at_flags, const char *name)
 {
-	struct walk walk = {0};
-	struct inode *inode = NULL;
-	err_t err = begin(&walk, process, dirfd, path, at_flags, &inode);
+	struct walk walk;
+	struct inode *inode;
+	err_t err = begin(&walk, process, dirfd, path, at_flags, name, true, &inode);
 
 	if (err == 0)
-		err = name_check(name);
-	if (err == 0)
-		err = path_writable(&walk.at);
-	if (err == 0)
-		err = may_touch(process, inode, name, true);
-	if (err == 0)
 		err = inode->ops->xattr_remove != NULL ? inode->ops->xattr_remove(inode, name) : ERR(EOPNOTSUPP);
-	if (err == 0)
-		inode_touch(inode, ATTR_CTIME);
-	end(&walk, inode);
-	return err;
+	return end(&walk, inode, true, err);
 }

@@ -50,9 +50,21 @@ struct fsc_calls {
 		      int line);
 };
 
+// A table of functions p_open, p_close and so on.
+#define FSC_CALLS(p)                                                                                                   \
+	{                                                                                                              \
+		.open = p##_open, .close = p##_close, .read = p##_read, .write = p##_write, .pread = p##_pread,        \
+		.pwrite = p##_pwrite, .seek = p##_seek, .truncate = p##_truncate, .ftruncate = p##_ftruncate,          \
+		.fallocate = p##_fallocate, .fsync = p##_fsync, .readdir = p##_readdir, .stat = p##_stat,              \
+		.fstat = p##_fstat, .access = p##_access, .chmod = p##_chmod, .chown = p##_chown,                      \
+		.utimens = p##_utimens, .mkdir = p##_mkdir, .mknod = p##_mknod, .symlink = p##_symlink,                \
+		.readlink = p##_readlink, .link = p##_link, .unlink = p##_unlink, .rename = p##_rename,                \
+		.chdir = p##_chdir, .getxattr = p##_getxattr, .setxattr = p##_setxattr, .listxattr = p##_listxattr,    \
+		.removexattr = p##_removexattr, .user = p##_user, .umask = p##_umask, .check = p##_check,              \
+	}
+
 struct fsc {
 	const struct fsc_calls *calls;
-	const char *type; // "tbos tmpfs", "tmpfs", "ext4"
 	void *state;
 };
 

@@ -2,7 +2,7 @@
 //
 // The filesystem bodies over the host's system calls: the referee. Takes the directories to run in (one on each filesystem); TAP. Needs uid 0,
 // because the bodies change users. Each body runs in a process of its own.
-#include "fsconform.h"
+#include "host_report.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -277,64 +277,8 @@ static void h_umask(struct fsc *fsc, uint32_t mask)
 	umask(mask);
 }
 
-struct state {
-	uint32_t checks, failures;
-};
-
-static void h_check(struct fsc *fsc, bool ok, int64_t got, int64_t wanted, const char *what, const char *file, int line)
-{
-	struct state *state = fsc->state;
-	state->checks++;
-	if (ok)
-		return;
-	state->failures++;
-	printf("# %s:%d: %s (%lld, %lld)\n", file, line, what, (long long)got, (long long)wanted);
-}
-
-static const struct fsc_calls host_calls = {
-	.open = h_open,
-	.close = h_close,
-	.read = h_read,
-	.write = h_write,
-	.pread = h_pread,
-	.pwrite = h_pwrite,
-	.seek = h_seek,
-	.truncate = h_truncate,
-	.ftruncate = h_ftruncate,
-	.fallocate = h_fallocate,
-	.fsync = h_fsync,
-	.readdir = h_readdir,
-	.stat = h_stat,
-	.fstat = h_fstat,
-	.access = h_access,
-	.chmod = h_chmod,
-	.chown = h_chown,
-	.utimens = h_utimens,
-	.mkdir = h_mkdir,
-	.mknod = h_mknod,
-	.symlink = h_symlink,
-	.readlink = h_readlink,
-	.link = h_link,
-	.unlink = h_unlink,
-	.rename = h_rename,
-	.chdir = h_chdir,
-	.getxattr = h_getxattr,
-	.setxattr = h_setxattr,
-	.listxattr = h_listxattr,
-	.removexattr = h_removexattr,
-	.user = h_user,
-	.umask = h_umask,
-	.check = h_check,
-};
-
-static const struct {
-	const char *name;
-	void (*run)(struct fsc *fsc);
-} bodies[] = {
-#define X(name) {#name, fsc_##name},
-	FSC_BODIES(X)
-#undef X
-};
+#define h_check fsc_report_check
+static const struct fsc_calls host_calls = FSC_CALLS(h);
 
 // In a child, so that users, masks and descriptors of a body stay its own; true: all its checks held.
 static bool body_run(const char *dir, const char *name, void (*run)(struct fsc *fsc))
@@ -350,8 +294,8 @@ static bool body_run(const char *dir, const char *name, void (*run)(struct fsc *
 	fflush(stdout);
 	pid_t child = fork();
 	if (child == 0) {
-		struct state state = {0};
-		struct fsc fsc = {.calls = &host_calls, .type = "host", .state = &state};
+		struct fsc_report state = {0};
+		struct fsc fsc = {.calls = &host_calls, .state = &state};
 		umask(022);
 		if (setgroups(0, NULL) != 0 || chdir(work) != 0)
 			_exit(2);
@@ -391,9 +335,9 @@ int main(int argc, char **argv)
 			printf("ok %u - %s # skip no referee: neither tmpfs nor ext4\n", ++point, argv[i]);
 			continue;
 		}
-		for (size_t at = 0; at < sizeof bodies / sizeof bodies[0]; at++) {
-			bool ok = body_run(argv[i], bodies[at].name, bodies[at].run);
-			printf("%sok %u - host %s %s\n", ok ? "" : "not ", ++point, type, bodies[at].name);
+		for (size_t at = 0; at < FSC_BODY_COUNT; at++) {
+			bool ok = body_run(argv[i], fsc_bodies[at].name, fsc_bodies[at].run);
+			printf("%sok %u - host %s %s\n", ok ? "" : "not ", ++point, type, fsc_bodies[at].name);
 			good = good && ok;
 		}
 	}
