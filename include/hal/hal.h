@@ -23,7 +23,8 @@ enum hal_boot_flags {
 	HAL_BOOT_MONITOR = 1u << 3,     // start the monitor on the console when booted
 	HAL_BOOT_INTERACTIVE = 1u << 4, // the console is a terminal: line editing
 	HAL_BOOT_RAM_DIRTY =
-		1u << 5 // RAM beyond ram_used_bytes holds anything: what must start as zero is to be cleared
+		1u << 5, // RAM beyond ram_used_bytes holds anything: what must start as zero is to be cleared
+	HAL_BOOT_INITRAMFS = 1u << 6 // the module "initramfs" is to be unpacked into the root filesystem
 };
 
 // One run of RAM. Offsets count from the start of the instance's RAM. On machines of their own there may be holes between runs, and

@@ -7,7 +7,7 @@
 
 #include "hal/inline.h"
 
-// Opens the blob `name` (hosted: a path on the host, ≤ 4095 bytes). On success *id ≥ 0 and *size_bytes are set; the content
+// Opens the blob `name` (hosted: a path on the host, ≤ 4095 bytes; "initramfs": the one that the instance was given for that). On success *id ≥ 0 and *size_bytes are set; the content
 // is frozen until hal_module_close(). Thread context. Errors: -ENOENT, -EACCES, -EISDIR, -EFBIG, -EMFILE (16 open), -EIO.
 tb_err hal_module_open(const char *name, int32_t *id, uint64_t *size_bytes) TB_MUST_USE;
 

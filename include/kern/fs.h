@@ -24,6 +24,13 @@ struct name {
 
 uint32_t name_hash(const char *bytes, uint32_t size_bytes);
 
+// Linux's encoding of a device's number, as stat and mknod carry it.
+static inline uint64_t device_number(uint32_t major, uint32_t minor)
+{
+	return (uint64_t)(major & 0xfffu) << 8 | (uint64_t)(major & ~0xfffu) << 32 | (minor & 0xffu) |
+	       (uint64_t)(minor & ~0xffu) << 12;
+}
+
 // Where bytes of a read or write lie. Today in memory that both sides see; user space brings another kind.
 struct io {
 	uint8_t *at;

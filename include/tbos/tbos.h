@@ -80,6 +80,10 @@ struct tb_config {
 	// Every trace event, in order (TB_CONFIG_TRACE). Same rules as write_fn; called from several threads under threads.
 	void (*trace_fn)(void *ctx, const struct tb_trace_record *record);
 	void *trace_ctx;
+
+	// A file of the host whose archive (cpio newc; plain, LZ4 or Zstandard) is unpacked into the root filesystem before tb_boot()
+	// returns; one that is damaged makes the boot fail, and the console says where and why. NULL: the tree begins empty.
+	const char *initramfs_path;
 };
 
 // Fills *config with the defaults above.

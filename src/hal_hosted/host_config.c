@@ -61,8 +61,8 @@ static tb_err string_copy(const char **string)
 static tb_err config_copy(struct tb_instance *instance, const struct tb_config *from)
 {
 	struct tb_config *config = &instance->config;
-	const char **strings[] = {&config->persona, &config->cmdline, &config->policy, &config->record_path,
-				  &config->replay_path};
+	const char **strings[] = {&config->persona,     &config->cmdline,     &config->policy,
+				  &config->record_path, &config->replay_path, &config->initramfs_path};
 	size_t count = sizeof strings / sizeof strings[0];
 
 	*config = *from;
@@ -82,8 +82,8 @@ static tb_err config_copy(struct tb_instance *instance, const struct tb_config *
 void host_config_release(struct tb_instance *instance)
 {
 	struct tb_config *config = &instance->config;
-	const char *strings[] = {config->persona, config->cmdline, config->policy, config->record_path,
-				 config->replay_path};
+	const char *strings[] = {config->persona,     config->cmdline,     config->policy,
+				 config->record_path, config->replay_path, config->initramfs_path};
 	for (size_t i = 0; i < sizeof strings / sizeof strings[0]; i++)
 		free((void *)(uintptr_t)strings[i]);
 }
@@ -137,7 +137,7 @@ static uint32_t boot_flags(const struct tb_config *config)
 	for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++)
 		if (config->flags & pairs[i][0])
 			flags |= pairs[i][1];
-	return flags;
+	return config->initramfs_path != NULL ? flags | HAL_BOOT_INITRAMFS : flags;
 }
 
 void host_config_boot_info(struct tb_instance *instance)

@@ -103,7 +103,8 @@ static tb_err module_open(struct tb_instance *instance, const char *name, int32_
 		}
 	if (module == NULL)
 		return -EMFILE;
-	tb_err err = file_open(name, module);
+	bool initramfs = strcmp(name, "initramfs") == 0 && instance->config.initramfs_path != NULL;
+	tb_err err = file_open(initramfs ? instance->config.initramfs_path : name, module);
 	if (err == 0 && instance->engine->module_opened != NULL)
 		err = instance->engine->module_opened(instance, name, module);
 	if (err != 0 && module->fd >= 0) {

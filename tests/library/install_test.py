@@ -34,7 +34,7 @@ def exported(path, *flags):
     return set(re.findall(r'^[0-9a-f]+ [A-Z] (\w+)$', text, re.M)) if status == 0 else set()
 
 
-def compile_and_run(compiler, language, example, says, root, libraries, folder):
+def compile_and_run(compiler, language, example, says, root, libraries, folder, words=()):
     """Builds an example with what pkg-config says and runs it against the installed library, until it says what it should."""
     env = dict(os.environ, PKG_CONFIG_PATH=os.path.dirname(find(root, 'tbos.pc')), PKG_CONFIG_SYSROOT_DIR=root)
     flags = run(['pkg-config', '--cflags', *libraries, 'tbos'], env=env)[1].split()
@@ -44,7 +44,7 @@ def compile_and_run(compiler, language, example, says, root, libraries, folder):
     status, text = run([compiler, '-x', language, '-Wall', '-Wextra', '-Werror', example, '-x', 'none', *flags, '-o', program])
     if status != 0:
         return False, text
-    status, text = run([program], env=dict(os.environ, LD_LIBRARY_PATH=os.path.dirname(find(root, 'libtbos.so'))))
+    status, text = run([program, *words], env=dict(os.environ, LD_LIBRARY_PATH=os.path.dirname(find(root, 'libtbos.so'))))
     return status == 0 and says in text, text
 
 
@@ -65,6 +65,9 @@ def cases(build, source, folder):
             for libraries in (['--libs'], ['--libs', '--static']):
                 yield (f'{name} in {language}, {"static" if len(libraries) > 1 else "shared"} library',
                        *compile_and_run(compiler, language, example, says, root, libraries, folder))
+    archive = os.path.join(source, 'tests/fuzz/seeds/fuzz_unpack/zstd')
+    yield ('example_tree', *compile_and_run('gcc', 'c', os.path.join(source, 'docs/example_tree.c'), 'hello', root, ['--libs'], folder,
+                                            [archive, 'sim', '1']))
     status, text = run([find(root, 'tbos-sim'), '-c', 'uptime'])
     yield 'installed tbos-sim', status == 0, text
     for notice in ('LZ4.txt', 'zstd.txt', 'xxHash.txt', 'LICENSE'):

@@ -114,6 +114,7 @@ def qemu_options(parser):
     parser.add_argument('--cpus', type=int, metavar='N', help="default: the persona's")
     parser.add_argument('--mem', metavar='SIZE', help="default: the persona's")
     parser.add_argument('--initrd', metavar='FILE', help='boot module, which monitor commands know as initrd')
+    parser.add_argument('--initramfs', metavar='FILE', help='boot module that fills the file tree: a cpio archive, plain, LZ4 or Zstandard')
     parser.add_argument('--debug', dest='kind', action='store_const', const='debug', help='all checks')
     parser.add_argument('--line', default='', metavar='TEXT', help='more words for the boot command line')
     parser.add_argument('-c', dest='commands', metavar='COMMANDS', help='monitor commands, separated by ";"; without, the monitor is yours')

@@ -16,11 +16,11 @@ BUILD = [
     'ninja-build', 'pkg-config', 'python3', 'xz-utils',
 ]
 ALL = BUILD + [
-    'binutils-aarch64-linux-gnu', 'binutils-arm-none-eabi', 'binutils-riscv64-linux-gnu', 'clang-14', 'clang-format-14',
+    'binutils-aarch64-linux-gnu', 'binutils-arm-none-eabi', 'binutils-riscv64-linux-gnu', 'clang-14', 'clang-format-14', 'cpio',
     'dpkg-dev', 'g++', 'gcc-aarch64-linux-gnu', 'gcc-arm-none-eabi', 'gcc-riscv64-linux-gnu', 'gdb', 'git', 'grub-common',
     'grub-pc-bin', 'libclang-rt-14-dev',
-    'libgoogle-perftools-dev', 'libjemalloc-dev', 'libmimalloc-dev', 'lld', 'llvm', 'llvm-14', 'mtools', 'qemu-system-arm',
-    'qemu-system-misc', 'qemu-system-x86', 'util-linux', 'xorriso',
+    'libgoogle-perftools-dev', 'libjemalloc-dev', 'libmimalloc-dev', 'lld', 'llvm', 'llvm-14', 'lz4', 'mtools', 'qemu-system-arm',
+    'qemu-system-misc', 'qemu-system-x86', 'util-linux', 'xorriso', 'zstd',
 ]
 WRAPS = {'lz4': 'lz4', 'zstd': 'libzstd', 'xxhash': 'xxhash'}  # wrap: Debian source package
 STAMP = '.tbos-packagefiles'

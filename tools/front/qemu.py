@@ -104,7 +104,7 @@ def board_command(machine, image, line='', more=()):
 
 def run_board(folder, args, persona):
     """A Cortex-M board: its serial line is the terminal, or reads the commands, then `exit`, which ends with the last one's status."""
-    for option, given in (('--machine', args.machine), ('--cpus', args.cpus), ('--mem', args.mem), ('--initrd', args.initrd), ('--line', args.line)):
+    for option, given in (('--machine', args.machine), ('--cpus', args.cpus), ('--mem', args.mem), ('--initrd', args.initrd), ('--initramfs', args.initramfs), ('--line', args.line)):
         if given:
             raise Failure(f'{option} is not for a board: its machine, memory and program are one', 'leave it out; --persona chooses the board')
     words = board_command(BOARDS[persona], os.path.join(folder, 'src/hal_bare/cortex_m', f'tbos-{persona}'), more=args.flags)
@@ -120,9 +120,12 @@ def run(folder, args):
     """`tbos qemu`: boots the image of a build; returns the guest's exit status."""
     memory, cpus, nodes = persona_numbers(args.persona)
     line = f'persona={args.persona} {args.line}'
+    initrd = args.initramfs or args.initrd
+    if args.initramfs:
+        line += ' initramfs'
     if args.commands is not None:
         line += ' quiet c=' + quote(args.commands)
-    words = command(args.arch, image_of(folder, args.arch, 'tbos'), args.machine, args.cpus or cpus, args.mem or memory, line, args.initrd,
+    words = command(args.arch, image_of(folder, args.arch, 'tbos'), args.machine, args.cpus or cpus, args.mem or memory, line, initrd,
                     interactive=args.commands is None, nodes=min(nodes, args.cpus or cpus), more=args.flags)
     done = subprocess.run(words, stdin=subprocess.DEVNULL if args.commands is not None else None)
     status = status_of(args.arch, done.returncode)

@@ -28,7 +28,7 @@ class _Config(ctypes.Structure):
     _fields_ = [('version', u32), ('size_bytes', u32), ('engine', u32), ('flags', u32), ('cpu_count', u32), ('slot', u32), ('mem_bytes', u64),
                 ('persona', char_p), ('cmdline', char_p), ('sim', void_p), ('seed', u64), ('policy', char_p), ('record_path', char_p),
                 ('replay_path', char_p), ('poison', u32), ('reserved', u32), ('time_limit_ns', u64), ('write_fn', _WRITE), ('write_ctx', void_p),
-                ('input_fd', i32), ('reserved2', u32), ('trace_fn', void_p), ('trace_ctx', void_p)]
+                ('input_fd', i32), ('reserved2', u32), ('trace_fn', void_p), ('trace_ctx', void_p), ('initramfs_path', char_p)]
 
 
 class Time(ctypes.Structure):
@@ -78,15 +78,17 @@ def _path(path):
 
 
 class Instance:
-    """A booted instance. Its console goes to `console`, a list of bytes, if one is given, and nowhere otherwise."""
+    """A booted instance. Its console goes to `console`, a list of bytes, if one is given, and nowhere otherwise. Its tree begins with what
+    the archive `initramfs` (cpio newc; plain, LZ4 or Zstandard) holds."""
 
-    def __init__(self, engine='threads', seed=0, cpus=0, mem_bytes=0, persona=None, console=None):
+    def __init__(self, engine='threads', seed=0, cpus=0, mem_bytes=0, persona=None, console=None, initramfs=None):
         if engine not in ('threads', 'sim'):
             raise ValueError(f'engine {engine!r}: threads or sim')
         config = _Config()
         library().tb_config_init(ctypes.byref(config))
         config.engine, config.seed, config.cpu_count, config.mem_bytes = int(engine == 'sim'), seed, cpus, mem_bytes
         config.persona = persona.encode() if persona else None
+        config.initramfs_path = _path(initramfs) if initramfs is not None else None
         config.flags = _FLAG_QUIET
 
         def write(_, text, size):

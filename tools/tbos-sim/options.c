@@ -16,6 +16,7 @@ static const char usage[] =
 	"  --persona P            what kind of machine (desktop_512m); 'list' names them\n"
 	"  --cpus N               processors, 1 to 64 (the persona's)\n"
 	"  --mem SIZE             memory, 2M to 3G (the persona's)\n"
+	"  --initramfs FILE       fill the tree from a cpio archive: plain, LZ4 or Zstandard\n"
 	"  -c, --command LINE     run monitor commands, then power off; exit with the last one's status\n"
 	"  --seed N               seed of everything that chance decides (1)\n"
 	"  --clock real|stepped   sim: stepped is one CPU, and time that moves only when it is idle (real)\n"
@@ -39,6 +40,7 @@ enum {
 	OPT_CPUS,
 	OPT_MEM,
 	OPT_SEED,
+	OPT_INITRAMFS,
 	OPT_CLOCK,
 	OPT_POLICY,
 	OPT_RECORD,
@@ -53,25 +55,16 @@ enum {
 	OPT_VERSION
 };
 
-static const struct option longs[] = {{"engine", 1, NULL, OPT_ENGINE},
-				      {"persona", 1, NULL, OPT_PERSONA},
-				      {"cpus", 1, NULL, OPT_CPUS},
-				      {"mem", 1, NULL, OPT_MEM},
-				      {"command", 1, NULL, 'c'},
-				      {"seed", 1, NULL, OPT_SEED},
-				      {"clock", 1, NULL, OPT_CLOCK},
-				      {"policy", 1, NULL, OPT_POLICY},
-				      {"record", 1, NULL, OPT_RECORD},
-				      {"replay", 1, NULL, OPT_REPLAY},
-				      {"verify", 0, NULL, OPT_VERIFY},
-				      {"trace", 1, NULL, OPT_TRACE},
-				      {"time-limit", 1, NULL, OPT_TIME_LIMIT},
-				      {"slot", 1, NULL, OPT_SLOT},
-				      {"json", 0, NULL, OPT_JSON},
-				      {"quiet", 0, NULL, OPT_QUIET},
-				      {"help", 0, NULL, OPT_HELP},
-				      {"version", 0, NULL, OPT_VERSION},
-				      {NULL, 0, NULL, 0}};
+static const struct option longs[] = {{"engine", 1, NULL, OPT_ENGINE},   {"persona", 1, NULL, OPT_PERSONA},
+				      {"cpus", 1, NULL, OPT_CPUS},       {"mem", 1, NULL, OPT_MEM},
+				      {"command", 1, NULL, 'c'},         {"initramfs", 1, NULL, OPT_INITRAMFS},
+				      {"seed", 1, NULL, OPT_SEED},       {"clock", 1, NULL, OPT_CLOCK},
+				      {"policy", 1, NULL, OPT_POLICY},   {"record", 1, NULL, OPT_RECORD},
+				      {"replay", 1, NULL, OPT_REPLAY},   {"verify", 0, NULL, OPT_VERIFY},
+				      {"trace", 1, NULL, OPT_TRACE},     {"time-limit", 1, NULL, OPT_TIME_LIMIT},
+				      {"slot", 1, NULL, OPT_SLOT},       {"json", 0, NULL, OPT_JSON},
+				      {"quiet", 0, NULL, OPT_QUIET},     {"help", 0, NULL, OPT_HELP},
+				      {"version", 0, NULL, OPT_VERSION}, {NULL, 0, NULL, 0}};
 
 struct suffix {
 	const char *name;
@@ -213,6 +206,9 @@ int options_parse(int argc, char **argv, struct sim_options *options, bool *done
 			break;
 		case OPT_PERSONA:
 			options->persona = optarg;
+			break;
+		case OPT_INITRAMFS:
+			options->initramfs_path = optarg;
 			break;
 		case OPT_POLICY:
 			options->policy = optarg;

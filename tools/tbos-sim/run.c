@@ -68,6 +68,7 @@ static void run_config(struct tb_config *config, const struct sim_options *optio
 	config->policy = options->policy;
 	config->record_path = options->record_path;
 	config->replay_path = options->replay_path;
+	config->initramfs_path = options->initramfs_path;
 	config->poison = poison;
 	config->time_limit_ns = options->time_limit_ns;
 	config->write_fn = run_write;

@@ -34,6 +34,7 @@ struct sim_options {
 	const char *record_path;
 	const char *replay_path;
 	const char *trace_path;
+	const char *initramfs_path;
 	const char *commands; // NULL: the monitor on the console
 	bool stepped;
 	bool verify;

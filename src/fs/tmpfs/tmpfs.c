@@ -270,11 +270,31 @@ static const struct superblock_ops tmpfs_ops = {
 	.check = tmpfs_check,
 };
 
+// "64M", or "80%" of the machine's memory.
+static err_t size_take(struct tmpfs *fs, char *value)
+{
+	size_t last = strlen(value);
+	uint64_t size = 0;
+	uint32_t percent = 0;
+	err_t err;
+
+	if (last > 0 && value[last - 1] == '%') {
+		value[last - 1] = '\0';
+		err = str_to_u32(value, 10, &percent);
+		if (err == 0 && (percent == 0 || percent > 100))
+			err = ERR(ERANGE);
+		fs->page_limit = (uint64_t)fs->total_frames * percent / 100;
+	} else {
+		err = str_to_size(value, &size);
+		fs->page_limit = size / FRAME_SIZE + (size % FRAME_SIZE != 0);
+	}
+	return err;
+}
+
 // One "key=value" of the options.
 static err_t option_take(struct tmpfs *fs, struct inode_params *root, char *option, const char **problem)
 {
 	char *value = strchr(option, '=');
-	uint64_t size;
 	err_t err = 0;
 
 	if (value == NULL) {
@@ -283,8 +303,7 @@ static err_t option_take(struct tmpfs *fs, struct inode_params *root, char *opti
 	}
 	*value++ = '\0';
 	if (str_equal(option, "size")) {
-		err = str_to_size(value, &size);
-		fs->page_limit = err == 0 ? size / FRAME_SIZE + (size % FRAME_SIZE != 0) : 0;
+		err = size_take(fs, value);
 	} else if (str_equal(option, "nr_inodes")) {
 		err = str_to_size(value, &fs->inode_limit);
 	} else if (str_equal(option, "mode")) {
@@ -337,6 +356,7 @@ static err_t tmpfs_mount(struct superblock *sb, const char *source, const char *
 	if (fs == NULL)
 		return ERR(ENOMEM);
 	frame_get_info(&frames);
+	fs->total_frames = frames.total;
 	fs->page_limit = frames.total / 2;
 	fs->inode_limit = frames.total / 2;
 	fs->next_ino = ROOT_INO;

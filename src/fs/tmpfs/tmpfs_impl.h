@@ -50,6 +50,7 @@ struct tmpfs {
 	struct spinlock lock;
 	struct slab_cache *inodes;
 	uint64_t page_limit, pages; // limit 0: none
+	uint32_t total_frames;      // of the machine
 	uint64_t inode_limit, inode_count;
 	uint64_t next_ino;
 	uint32_t generation;

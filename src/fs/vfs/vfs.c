@@ -181,6 +181,9 @@ static err_t vfs_check(void)
 	return first;
 }
 
+// More than tmpfs takes by itself: where there is nothing but memory, the tree is what it is for.
+#define ROOT_OPTIONS "mode=755,size=80%"
+
 static err_t root_mount(struct vfs_state *vfs)
 {
 	const char *problem;
@@ -190,7 +193,7 @@ static err_t root_mount(struct vfs_state *vfs)
 	err_t err = mount_ns_make(&vfs->ns);
 	if (err != 0)
 		return err;
-	err = superblock_make("tmpfs", "rootfs", "mode=755", 0, &sb, &problem);
+	err = superblock_make("tmpfs", "rootfs", ROOT_OPTIONS, 0, &sb, &problem);
 	if (err == 0) {
 		err = mount_make(sb, sb->root, "rootfs", 0, &mount);
 		superblock_put(sb);

@@ -84,6 +84,8 @@ static uint32_t flags_of(const struct cmdline *options)
 	uint32_t flags = HAL_BOOT_RAM_DIRTY;
 	if (options->has_quiet)
 		flags |= HAL_BOOT_QUIET;
+	if (options->has_initramfs)
+		flags |= HAL_BOOT_INITRAMFS;
 	if (options->has_trace)
 		flags |= HAL_BOOT_TRACE;
 	if (!options->has_test)

@@ -253,6 +253,11 @@ static enum taken text_key(struct cmdline *cmdline, const struct word *word)
 		return taken_if(word->has_value && text_value(word, cmdline->console, sizeof cmdline->console));
 	if (text_equal(word->key, "module"))
 		return taken_if(word->has_value && text_value(word, cmdline->module, sizeof cmdline->module));
+	if (text_equal(word->key, "initramfs")) {
+		bool ok = text_value(word, cmdline->initramfs, sizeof cmdline->initramfs);
+		cmdline->has_initramfs = cmdline->has_initramfs || ok;
+		return taken_if(ok);
+	}
 	if (text_equal(word->key, "c")) {
 		bool ok = word->has_value && text_value(word, cmdline->command, sizeof cmdline->command);
 		cmdline->has_command = cmdline->has_command || ok;

@@ -6,6 +6,7 @@
 //
 //   persona=NAME  cpus=N  mem=SIZE  c="monitor commands"  test[=FILTER]  panic=halt|reboot|exit  exit=none|debug|semihosting
 //   console=NAME  trace[=0|1]  quiet[=0|1]  interactive[=0|1]  clock=real|stepped  seed=N  poison=N  module=NAME
+//   initramfs[=NAME]: that module (initrd) fills the root filesystem
 //   timer=best|local|hpet|pit (x86-64)
 #ifndef BARE_CMDLINE_H
 #define BARE_CMDLINE_H
@@ -47,15 +48,17 @@ struct cmdline {
 	char test[CMDLINE_TEXT_SIZE];       // filter; valid when has_test
 	char console[CMDLINE_TEXT_SIZE];
 	char module[CMDLINE_TEXT_SIZE];
-	uint64_t mem_size_bytes; // 0: all
-	uint64_t seed;           // valid when has_seed
-	uint32_t cpu_count;      // 0: all
-	uint32_t poison;         // byte, 0: none
-	uint8_t panic;           // enum cmdline_panic
-	uint8_t exit;            // enum cmdline_exit
-	uint8_t timer;           // enum cmdline_timer
+	char initramfs[CMDLINE_TEXT_SIZE]; // valid when has_initramfs
+	uint64_t mem_size_bytes;           // 0: all
+	uint64_t seed;                     // valid when has_seed
+	uint32_t cpu_count;                // 0: all
+	uint32_t poison;                   // byte, 0: none
+	uint8_t panic;                     // enum cmdline_panic
+	uint8_t exit;                      // enum cmdline_exit
+	uint8_t timer;                     // enum cmdline_timer
 	bool has_command;
 	bool has_test;
+	bool has_initramfs;
 	bool has_seed;
 	bool has_trace;
 	bool has_quiet;

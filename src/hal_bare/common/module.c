@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // The module door: what the boot loader put into memory. A module answers to its name, to the last part of its path, and to
-// its place in order ("0", "1"); the first also to "initrd".
+// its place in order ("0", "1"); the first also to "initrd". "initramfs" is the one that the command line names, or the first.
 #include "../arch.h"
 
 #include "hal/module.h"
@@ -46,6 +46,8 @@ tb_err hal_module_open(const char *name, int32_t *id, uint64_t *size_bytes)
 	bool was = bare_lock_take(&lock);
 	while (slot < OPEN_MAX && opened[slot] != 0)
 		slot++;
+	if (bare_streq(name, "initramfs") && bare.options.has_initramfs)
+		name = bare.options.initramfs[0] != '\0' ? bare.options.initramfs : "initrd";
 	if (slot == OPEN_MAX)
 		err = -BARE_EMFILE;
 	for (uint32_t i = 0; i < bare.boot.module_count && err == -BARE_ENOENT; i++) {

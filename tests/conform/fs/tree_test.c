@@ -333,6 +333,9 @@ TEST(fs_tree, limits_are_kept)
 	CHECK_EQ(vfs_umount(root(), "/l", 0), 0);
 	CHECK_EQ(vfs_mount(root(), "x", "/l", "tmpfs", 0, "nonsense", NULL), -EINVAL);
 	CHECK_EQ(vfs_mount(root(), "x", "/l", "tmpfs", 0, "size=many", NULL), -EINVAL);
+	CHECK_EQ(vfs_mount(root(), "x", "/l", "tmpfs", 0, "size=101%", NULL), -ERANGE);
+	CHECK_EQ(vfs_mount(root(), "x", "/l", "tmpfs", 0, "size=0%", NULL), -ERANGE);
+	CHECK_EQ(vfs_mount(root(), "x", "/l", "tmpfs", 0, "size=%", NULL), -EINVAL);
 	CHECK_EQ(vfs_mount(root(), "x", "/l", "nofs", 0, "", NULL), -ENODEV);
 	CHECK_EQ(vfs_unlink(root(), TB_AT_FDCWD, "/l", TB_AT_REMOVEDIR), 0);
 }
