@@ -17,8 +17,11 @@ size_t hal_console_read(char *bytes, size_t size_bytes, bool *end);
 // until it comes (the simulator reading a file or pipe) takes more only in between; others do nothing. irq-safe.
 void hal_console_wait(bool waits);
 
-// Columns of the terminal, 80 when it is none. irq-safe.
-uint32_t hal_console_columns(void);
+// Size of the terminal in characters, 80 × 24 when it is none. irq-safe.
+struct hal_window {
+	uint16_t columns, rows;
+};
+struct hal_window hal_console_window(void);
 
 // Fills the buffer with random bytes (simulated: from the seed). irq-safe.
 void hal_entropy(void *buffer, size_t size_bytes);

@@ -17,6 +17,7 @@ struct cpu;
 struct thread;
 struct persona;
 struct sched_hooks;
+struct monitor_stream;
 
 // A set of CPUs by index.
 struct cpu_mask {
@@ -63,6 +64,7 @@ struct kernel {
 	struct process_state *processes;
 	struct vfs_state *vfs;
 	int64_t (*file_call)(void *arg); // struct tb_file_call; how the library's calls reach the filesystems
+	err_t (*monitor_open)(const char *path, uint32_t how, struct monitor_stream **out); // monitor_set_open()
 #endif
 };
 

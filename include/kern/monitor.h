@@ -9,16 +9,43 @@
 
 struct monitor_session;
 
-// Output of the running command. Thread context.
+// Output of the running command, to the console or where the line sends it. Thread context.
 void monitor_printf(struct monitor_session *session, const char *format, ...) printf_like(2, 3);
 void monitor_write(struct monitor_session *session, const char *bytes, size_t size_bytes);
 
-// Whether the user pressed Ctrl-C since the command began; long commands look often and end with 130.
+// Complaints: always to the console.
+void monitor_error(struct monitor_session *session, const char *format, ...) printf_like(2, 3);
+
+// What '<' or '|' gives the command. *done_bytes 0: the end. Thread context, sleeps. Errors: -EBADF (it has no input), those of the file.
+bool monitor_has_input(const struct monitor_session *session);
+err_t monitor_read(struct monitor_session *session, void *buffer, size_t size_bytes, size_t *done_bytes) must_check;
+
+// Whether to end: the user pressed Ctrl-C since the command began, or nobody takes its output any more. Long commands look often and
+// end with 130.
 bool monitor_interrupted(struct monitor_session *session);
 
-// Whether the session is a terminal (progress bars, colours), and its width.
+// Whether output goes to a terminal (progress bars, colours), and its size; 80 columns and no rows where it does not.
 bool monitor_is_terminal(const struct monitor_session *session);
 uint32_t monitor_columns(const struct monitor_session *session);
+uint32_t monitor_rows(const struct monitor_session *session);
+
+// Where '<', '>', '>>' and `source` lead; the filesystems say how at boot (NULL: there are none). A stream is used by one thread at a time.
+struct monitor_stream;
+struct monitor_stream_ops {
+	err_t (*read)(struct monitor_stream *stream, void *buffer, size_t size_bytes, size_t *done_bytes);
+	err_t (*write)(struct monitor_stream *stream, const void *bytes, size_t size_bytes); // all of them
+	err_t (*close)(struct monitor_stream *stream);
+};
+struct monitor_stream {
+	const struct monitor_stream_ops *ops;
+};
+enum monitor_open {
+	MONITOR_READ,
+	MONITOR_WRITE, // made, or emptied
+	MONITOR_APPEND
+};
+typedef err_t monitor_open_fn(const char *path, uint32_t how, struct monitor_stream **out); // how: enum monitor_open
+void monitor_set_open(monitor_open_fn *open);
 
 struct monitor_command {
 	const char *name;

@@ -11,6 +11,7 @@
 
 #define FULL_TIMEOUT_MS 1000
 #define COLUMNS_DEFAULT 80u
+#define ROWS_DEFAULT 24u
 
 static bool output_wait(void)
 {
@@ -59,11 +60,15 @@ size_t host_console_take(struct tb_instance *instance, char *bytes, size_t size_
 	return host_input_take(instance->console.input, bytes, size_bytes, end);
 }
 
-uint32_t host_console_columns(struct tb_instance *instance)
+struct hal_window host_console_window(struct tb_instance *instance)
 {
 	struct winsize size;
 	bool terminal = instance->config.write_fn == NULL || (instance->config.flags & TB_CONFIG_INTERACTIVE) != 0;
+	struct hal_window window = {.columns = COLUMNS_DEFAULT, .rows = ROWS_DEFAULT};
 	if (!terminal || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0)
-		return COLUMNS_DEFAULT;
-	return size.ws_col;
+		return window;
+	window.columns = size.ws_col;
+	if (size.ws_row != 0)
+		window.rows = size.ws_row;
+	return window;
 }

@@ -7,7 +7,7 @@
 #include "host_impl.h"
 
 // Columns of the terminal behind standard output, 80 when it is none or a callback takes the output.
-uint32_t host_console_columns(struct tb_instance *instance);
+struct hal_window host_console_window(struct tb_instance *instance);
 
 // Input from a descriptor (not closed by us): a loop thread reads it into a ring. `fresh` is called from the loop thread when
 // bytes or the end have come. Errors, noted for tb_error(NULL): -ENOMEM, -EBADF and what libuv reports.

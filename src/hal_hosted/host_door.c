@@ -174,7 +174,7 @@ struct transfer {
 	char *bytes;
 	size_t size_bytes;
 	bool end;
-	uint32_t columns;
+	struct hal_window window;
 };
 
 static void write_on_host(void *arg)
@@ -219,21 +219,21 @@ void hal_console_wait(bool waits)
 		instance->engine->console_wait(instance, waits);
 }
 
-static void columns_on_host(void *arg)
+static void window_on_host(void *arg)
 {
 	struct transfer *transfer = arg;
-	transfer->columns = host_console_columns(transfer->instance);
+	transfer->window = host_console_window(transfer->instance);
 }
 
-uint32_t hal_console_columns(void)
+struct hal_window hal_console_window(void)
 {
 	struct transfer transfer = {.instance = host_instance()};
-	if (transfer.instance->engine->console_columns != NULL)
-		return transfer.instance->engine->console_columns(transfer.instance);
+	if (transfer.instance->engine->console_window != NULL)
+		return transfer.instance->engine->console_window(transfer.instance);
 	bool was = hal_irq_save();
-	host_stack_call(columns_on_host, &transfer);
+	host_stack_call(window_on_host, &transfer);
 	hal_irq_restore(was);
-	return transfer.columns;
+	return transfer.window;
 }
 
 void hal_entropy(void *buffer, size_t size_bytes)

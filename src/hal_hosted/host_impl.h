@@ -288,9 +288,9 @@ struct host_engine {
 	// K or H (see each). Common code does the work; the engine may watch, record and replace. NULL: no interest.
 	void (*console_wrote)(struct tb_instance *instance, const char *bytes, size_t size_bytes); // H
 	size_t (*console_read)(struct tb_instance *instance, char *bytes, size_t size_bytes,
-			       bool *end);                              // K; instead of ours
-	void (*console_wait)(struct tb_instance *instance, bool waits); // K
-	uint32_t (*console_columns)(struct tb_instance *instance);      // K; instead of ours
+			       bool *end);                                 // K; instead of ours
+	void (*console_wait)(struct tb_instance *instance, bool waits);    // K
+	struct hal_window (*console_window)(struct tb_instance *instance); // K; instead of ours
 	tb_err (*module_opened)(struct tb_instance *instance, const char *name,
 				struct host_module *module); // H; may refuse
 	// H, on the host stack of the driver whose kernel code faulted, after the report; the instance is HALTED and panicked.

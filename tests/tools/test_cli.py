@@ -125,6 +125,50 @@ def test_pipe(engine):
             monitor.end()
 
 
+def says(line, text, status=0, engine='threads'):
+    done = call('--engine', engine, '-c', line)
+    assert done.stdout == text and done.returncode == status, (line, text, done)
+
+
+def test_files_and_pipes(engine):
+    """What goes by <, >, >> and |; complaints go to the console, whatever output does."""
+    for line, text, status in (
+            ('echo a b > /f; cat /f; echo c >> /f; cat < /f', 'a b\na b\nc\n', 0),
+            ('echo one > /f; echo two > /f; cat /f', 'two\n', 0),
+            ('echo a>/f;cat</f', 'a\n', 0),
+            ("echo 'x|y' > '/a file'; cat '/a file' | cat | cat", 'x|y\n', 0),
+            ('echo abc | hexdump', '00000000  61 62 63 0a                                       |abc.|\n00000004\n', 0),
+            ('echo a | sha256', '87428fc522803d31065e7bce3cf03fe475096631e5e07bbd7a0fde60c4cf25c7  -\n', 0),
+            ('help | grep -c file > /n; cat /n | grep -c .', '0\n', 1),
+            ('echo 1 > /a; echo 2 > /b; cat /b - /a < /a', '2\n1\n1\n', 0),
+            ('cat /none > /f; cat /f', 'cat: /none: no such file or directory\n', 0),
+            ('echo a > /none/f', 'monitor: /none/f: no such file or directory\n', 1),
+            ('cat < /none', 'monitor: /none: no such file or directory\n', 1),
+            ('cat', 'usage: cat [FILE...]\n', 2),
+            ('mkdir /d; echo a > /d', 'monitor: /d: is a directory\n', 1),
+            ('mkdir /m; mount -t tmpfs -o size=4K x /m; cat < /f; help > /h; cat /h /h /h > /m/f; stat /m/f | grep -c "4096 bytes"',
+             'monitor: /f: no such file or directory\nmonitor: /m/f: no space left\n1\n', 0),
+            ('echo a | nosuch; echo $?', "nosuch: no such command; 'help' lists them\n$?\n", 0),
+            ('echo a > /f; echo b > /g; more /f /g | grep b', 'b\n', 0)):
+        says(line, text, status, engine)
+    # More than a pipe holds, through six of them, and a reader that leaves.
+    says('echo 0123456789abcdef > /a; cat /a /a /a /a /a /a /a /a /a /a /a /a /a /a /a /a > /b; '
+         'cat /b /b /b /b /b /b /b /b /b /b /b /b /b /b /b /b > /c; cat /c /c /c /c /c /c /c /c /c /c > /d; '
+         'cat /d /d /d | cat | cat | cat | cat | cat | grep -c f; cat /d /d /d | echo; check', '7680\n\ncheck: all invariants hold\n', 0, engine)
+
+
+def test_source():
+    lines = 'echo "echo one; echo two | cat" > /s; echo "" >> /s; echo "# nothing" >> /s; echo "cat /none; echo three > /o" >> /s; '
+    says(lines + 'source /s; cat /o', 'one\ntwo\ncat: /none: no such file or directory\nthree\n')
+    says('echo nosuch > /s; echo "echo on" >> /s; source /s; source -e /s',
+         "nosuch: no such command; 'help' lists them\non\nnosuch: no such command; 'help' lists them\nsource: /s: line 1 ended with status 127\n", 127)
+    says('echo "source /s" > /s; source /s', 'source: /s: files source files, more than 8 deep\n', 1)
+    says('source /none', 'source: /none: no such file or directory\n', 1)
+    says('source', 'usage: source [-e] FILE\n', 2)
+    says('echo "poweroff 7" > /s; echo "echo never" >> /s; source /s', '', 7)
+    says(f'echo "echo {"x" * 1200}" > /s; echo "echo on" >> /s; source /s', 'source: /s: line 1 is longer than 1023 bytes\non\n')
+
+
 def resident_kib(pid):
     with open(f'/proc/{pid}/status', encoding='ascii') as file:
         return next(int(line.split()[1]) for line in file if line.startswith('RssShmem:'))
@@ -162,4 +206,6 @@ def test_pipe_is_not_asked_too_early():
 
 run((('wrong usage', test_usage), ('extremes', test_extremes), ('what is refused', test_refused), ('logs that are none', test_replay_files),
      ('files that cannot be written', test_files_that_cannot_be_written), ('exit statuses', test_statuses), ('JSON', test_json),
-     ('a pipe, threads', lambda: test_pipe('threads')), ('a pipe, sim', lambda: test_pipe('sim')), ('a pipe is not asked too early', test_pipe_is_not_asked_too_early), ('memory goes back to the host', test_memory_goes_back)))
+     ('a pipe, threads', lambda: test_pipe('threads')), ('a pipe, sim', lambda: test_pipe('sim')), ('a pipe is not asked too early', test_pipe_is_not_asked_too_early), ('memory goes back to the host', test_memory_goes_back),
+     ('files and pipes, threads', lambda: test_files_and_pipes('threads')), ('files and pipes, sim', lambda: test_files_and_pipes('sim')),
+     ('source', test_source)))

@@ -330,6 +330,33 @@ def test_editing(terminal):
     leave(terminal, pid)
 
 
+def test_more(terminal, engine):
+    """A screen at a time: rows and long lines are counted, keys do what they say, Ctrl-C ends it, and the prompt comes back."""
+    pid = terminal.start('--engine', engine)
+    mark = '\x1b[7m--more--\x1b[0m'
+    for number in range(0, 60, 6):
+        terminal.type('; '.join(f'echo line{n} >> /f' for n in range(number, number + 6)) + '\r')
+        terminal.expect(PROMPT)
+    terminal.type('more /f\r')
+    terminal.expect('line22\r\n' + mark)
+    terminal.type('x\r')
+    terminal.expect('\r\x1b[Kline23\r\n' + mark)
+    terminal.type(' ')
+    terminal.expect('line46\r\n' + mark)
+    terminal.type('q')
+    terminal.expect(PROMPT)
+    terminal.type('cat /f | more; echo behind\r')
+    terminal.expect('line22\r\n' + mark)
+    terminal.type('\x03')
+    terminal.expect('behind\r\n')
+    terminal.expect(PROMPT)
+    terminal.type('echo ' + 'w' * 400 + ' > /w; cat /w /w /w /w /w /w /f | more\r')
+    terminal.expect(mark)
+    terminal.type('q')
+    terminal.expect(PROMPT)
+    leave(terminal, pid)
+
+
 def cases():
     for engine in ('threads', 'sim'):
         for name, how in (('^Z', '\x1a'), ('SIGTSTP', signal.SIGTSTP), ('SIGSTOP', signal.SIGSTOP), ('SIGTTIN', signal.SIGTTIN),
@@ -351,6 +378,8 @@ def cases():
     for engine in ('threads', 'sim'):
         yield f'ends by the time limit, {engine}', with_terminal(lambda t, e=engine: test_time_limit(t, e))
     yield 'refused', with_terminal(test_refused)
+    for engine in ('threads', 'sim'):
+        yield f'a screen at a time, {engine}', with_terminal(lambda t, e=engine: test_more(t, e))
     yield 'line editing', with_terminal(test_editing)
 
 

@@ -81,7 +81,7 @@ char *reader_line(struct reader *reader, const char *prompt, bool *bad)
 
 	*bad = false;
 	reader->edit.size = 0;
-	reader->edit.columns = hal_console_columns();
+	reader->edit.columns = hal_console_window().columns;
 	if (reader->terminal)
 		line_edit_begin(&reader->edit, prompt);
 	if (!line_wait(reader, bad))

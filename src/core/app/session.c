@@ -46,5 +46,5 @@ bool monitor_is_terminal(const struct monitor_session *session)
 
 uint32_t monitor_columns(const struct monitor_session *session)
 {
-	return session->terminal ? hal_console_columns() : 80;
+	return session->terminal ? hal_console_window().columns : 80;
 }

@@ -182,7 +182,7 @@ static int32_t case_run(struct monitor_session *session, const struct bench_opti
 	if (err == -EINTR)
 		return STATUS_INTERRUPTED;
 	if (err != 0) {
-		monitor_printf(session, "bench: %s: %s\n", row->name, err_text(err));
+		monitor_error(session, "bench: %s: %s\n", row->name, err_text(err));
 		return 1;
 	}
 	print_result(session, options, row, &result);
@@ -214,7 +214,7 @@ static bool options_parse(struct monitor_session *session, struct bench_options 
 	options->name_count = argc - i;
 	for (; i < argc; i++)
 		if (case_find(argv[i]) == NULL) {
-			monitor_printf(session, "bench: %s: no such case\n", argv[i]);
+			monitor_error(session, "bench: %s: no such case\n", argv[i]);
 			return false;
 		}
 	return options->runs >= 1 && options->runs <= RUNS_MAX;

@@ -53,7 +53,7 @@ static int32_t trace_dump(struct monitor_session *session, bool json)
 	char line[TRACE_LINE_SIZE];
 
 	if (cursor == NULL) {
-		monitor_printf(session, "trace: out of memory\n");
+		monitor_error(session, "trace: out of memory\n");
 		return 1;
 	}
 	trace_cursor_init(cursor);
@@ -119,7 +119,7 @@ static int32_t run_trace(struct monitor_session *session, uint32_t argc, char **
 		return monitor_usage(session, argv[0]);
 	err_t err = trace_enable(argv[2], str_equal(argv[1], "on"));
 	if (err != 0)
-		monitor_printf(session, "trace: %s: no such event; 'trace list' names them\n", argv[2]);
+		monitor_error(session, "trace: %s: no such event; 'trace list' names them\n", argv[2]);
 	return err != 0;
 }
 

@@ -157,7 +157,7 @@ static int32_t morph_slice(struct monitor_session *session, uint64_t slice_ns)
 {
 	if (slice_ns == 0 || sched_set_slice_ns(slice_ns) == 0)
 		return 0;
-	monitor_printf(session, "persona: slice=%llu us: from 100 us to 1 s\n", (unsigned long long)(slice_ns / 1000));
+	monitor_error(session, "persona: slice=%llu us: from 100 us to 1 s\n", (unsigned long long)(slice_ns / 1000));
 	return 1;
 }
 
@@ -170,16 +170,16 @@ static int32_t morph_memory(struct monitor_session *session, uint64_t memory_byt
 	if (memory_bytes == 0 || (all && memory_bytes == UINT64_MAX && account_set_limit(root, 0) == 0))
 		return 0;
 	if (all) {
-		monitor_printf(session, "persona: memory=%llu KiB: there are %llu KiB; memory=all lifts the limit\n",
-			       (unsigned long long)(memory_bytes / KIB(1)),
-			       (unsigned long long)(kernel_self()->ram_size_bytes / KIB(1)));
+		monitor_error(session, "persona: memory=%llu KiB: there are %llu KiB; memory=all lifts the limit\n",
+			      (unsigned long long)(memory_bytes / KIB(1)),
+			      (unsigned long long)(kernel_self()->ram_size_bytes / KIB(1)));
 		return 1;
 	}
 	if (account_set_limit(root, frames) == 0)
 		return 0;
-	monitor_printf(session, "persona: memory=%llu KiB: %llu KiB are in use and cannot be taken back\n",
-		       (unsigned long long)(memory_bytes / KIB(1)),
-		       (unsigned long long)atomic_load_u32_relaxed(&root->used_frames) * FRAME_SIZE / KIB(1));
+	monitor_error(session, "persona: memory=%llu KiB: %llu KiB are in use and cannot be taken back\n",
+		      (unsigned long long)(memory_bytes / KIB(1)),
+		      (unsigned long long)atomic_load_u32_relaxed(&root->used_frames) * FRAME_SIZE / KIB(1));
 	return 1;
 }
 
@@ -188,7 +188,7 @@ static int32_t morph_cpus(struct monitor_session *session, uint32_t cpus)
 {
 	uint32_t count = kernel_self()->cpu_count;
 	if (cpus > count) {
-		monitor_printf(session, "persona: cpus=%u: this instance was booted with %u\n", cpus, count);
+		monitor_error(session, "persona: cpus=%u: this instance was booted with %u\n", cpus, count);
 		return 1;
 	}
 	for (uint32_t i = 1; i < count && cpus != 0; i++) {
@@ -196,10 +196,9 @@ static int32_t morph_cpus(struct monitor_session *session, uint32_t cpus)
 		err_t err = sched_isolate(cpu, cpu >= cpus);
 		if (err == 0)
 			continue;
-		monitor_printf(session, "persona: cpus=%u: CPU %u: %s; %u are in use\n", cpus, cpu,
-			       err == -EBUSY ? "a thread that is bound to it and others would have none"
-					     : err_text(err),
-			       cpus_in_use());
+		monitor_error(session, "persona: cpus=%u: CPU %u: %s; %u are in use\n", cpus, cpu,
+			      err == -EBUSY ? "a thread that is bound to it and others would have none" : err_text(err),
+			      cpus_in_use());
 		return 1;
 	}
 	return 0;
@@ -211,7 +210,7 @@ static int32_t persona_morph(struct monitor_session *session, uint32_t argc, cha
 	for (uint32_t i = 0; i < argc; i++) {
 		if (morph_word(argv[i], &morph))
 			continue;
-		monitor_printf(session, "persona: '%s': one of slice=4ms, cpus=2, memory=256M, memory=all\n", argv[i]);
+		monitor_error(session, "persona: '%s': one of slice=4ms, cpus=2, memory=256M, memory=all\n", argv[i]);
 		return STATUS_USAGE;
 	}
 	int32_t status = morph_slice(session, morph.slice_ns);

@@ -84,7 +84,7 @@ static int32_t run_ps(struct monitor_session *session, uint32_t argc, char **arg
 	if (argc > 2 || (argc == 2 && !json))
 		return monitor_usage(session, argv[0]);
 	if (snapshot_take(&snapshot) != 0) {
-		monitor_printf(session, "ps: out of memory\n");
+		monitor_error(session, "ps: out of memory\n");
 		return 1;
 	}
 	monitor_printf(
@@ -166,7 +166,7 @@ static int32_t run_top(struct monitor_session *session, uint32_t argc, char **ar
 	for (uint32_t i = 0; i < rounds && status == 0 && !monitor_interrupted(session) && !shutdown_requested(); i++)
 		status = top_round(session, (uint64_t)delay_ms * 1000000);
 	if (status != 0)
-		monitor_printf(session, "top: out of memory\n");
+		monitor_error(session, "top: out of memory\n");
 	return status;
 }
 

@@ -124,7 +124,7 @@ static int32_t stress_run(struct monitor_session *session, const struct stress_o
 	err_t err = crew_run(session, program, &options->params, &figures);
 
 	if (err != 0) {
-		monitor_printf(session, "stress: %s\n", err_text(err));
+		monitor_error(session, "stress: %s\n", err_text(err));
 		return 1;
 	}
 	if (figures.interrupted)
@@ -152,8 +152,8 @@ static int32_t run_stress(struct monitor_session *session, uint32_t argc, char *
 	err = options.trace != NULL ? program_load(session, options.trace, &program)
 				    : program_synthesise(&program, options.events, options.seed);
 	if (err != 0) {
-		monitor_printf(session, "stress: %s: %s\n", options.trace != NULL ? options.trace : "synthetic load",
-			       err_text(err));
+		monitor_error(session, "stress: %s: %s\n", options.trace != NULL ? options.trace : "synthetic load",
+			      err_text(err));
 		return err == -EINTR ? STATUS_INTERRUPTED : 1;
 	}
 	status = stress_run(session, &options, &program);

@@ -35,7 +35,7 @@ static int32_t run_locks(struct monitor_session *session, uint32_t argc, char **
 		return monitor_usage(session, argv[0]);
 	waiting.infos = kmalloc_array(waiting.capacity, sizeof *waiting.infos, 0);
 	if (waiting.infos == NULL) {
-		monitor_printf(session, "locks: out of memory\n");
+		monitor_error(session, "locks: out of memory\n");
 		return 1;
 	}
 	monitor_printf(session,
@@ -75,7 +75,7 @@ static int32_t run_timers(struct monitor_session *session, uint32_t argc, char *
 		return monitor_usage(session, argv[0]);
 	list.infos = kmalloc_array(list.capacity, sizeof *list.infos, 0);
 	if (list.infos == NULL) {
-		monitor_printf(session, "timers: out of memory\n");
+		monitor_error(session, "timers: out of memory\n");
 		return 1;
 	}
 	timer_each(keep_timer, &list);

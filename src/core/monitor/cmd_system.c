@@ -15,7 +15,7 @@ static int32_t run_help(struct monitor_session *session, uint32_t argc, char **a
 	if (argc == 2) {
 		const struct monitor_command *command = monitor_find(argv[1]);
 		if (command == NULL) {
-			monitor_printf(session, "help: %s: no such command\n", argv[1]);
+			monitor_error(session, "help: %s: no such command\n", argv[1]);
 			return 1;
 		}
 		monitor_printf(session, "%s %s\n    %s\n", command->name, command->usage, command->summary);
@@ -45,7 +45,7 @@ static int32_t run_check(struct monitor_session *session, uint32_t argc, char **
 		return monitor_usage(session, argv[0]);
 	err_t err = components_check();
 	if (err != 0)
-		monitor_printf(session, "check: %s; see dmesg\n", err_text(err));
+		monitor_error(session, "check: %s; see dmesg\n", err_text(err));
 	else
 		monitor_printf(session, "check: all invariants hold\n");
 	return err != 0;

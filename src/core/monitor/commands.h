@@ -23,6 +23,7 @@
 	X(ps)                                                                                                          \
 	X(slab)                                                                                                        \
 	X(sleep)                                                                                                       \
+	X(source)                                                                                                      \
 	X(stress)                                                                                                      \
 	X(timers)                                                                                                      \
 	X(top)                                                                                                         \

@@ -39,7 +39,7 @@ static const char *edit_complete(void *ctx, const char *text, uint32_t word, uin
 	uint32_t begin = word, index = 0;
 	(void)ctx;
 
-	while (begin > 0 && text[begin - 1] != ';')
+	while (begin > 0 && text[begin - 1] != ';' && text[begin - 1] != '|')
 		begin--;
 	while (begin < word && text[begin] == ' ')
 		begin++;
@@ -62,13 +62,13 @@ static const char *edit_complete(void *ctx, const char *text, uint32_t word, uin
 static err_t read_edited(struct monitor_state *monitor)
 {
 	uint8_t byte;
-	monitor->edit.columns = hal_console_columns();
+	monitor->edit.columns = hal_console_window().columns;
 	line_edit_begin(&monitor->edit, MONITOR_PROMPT);
 	for (;;) {
 		err_t err = console_read_byte(&byte, TB_FOREVER);
 		if (err != 0)
 			return err;
-		monitor->edit.columns = hal_console_columns();
+		monitor->edit.columns = hal_console_window().columns;
 		enum line_result result = line_edit_feed(&monitor->edit, byte);
 		if (result == LINE_DONE)
 			return 0;

@@ -4,14 +4,15 @@
 //
 // Files
 //   monitor.c    the console's thread: prompt, reading lines, end of input
-//   shell.c      one line: quotes, ';', look-up, running, exit status
-//   session.c    output of a running command
+//   parse.c      one line: quotes, ';', '|', '<', '>', '>>' · shell.c  pipelines, look-up, running, exit status
+//   pipe.c       bytes from one command to the next · session.c  input and output of a running command
 //   line_edit.c  keys to edits (pure) · line_view.c the line on the screen, completion
 //   commands.c   the table · cmd_*.c the commands, a few rows each
 //   alloctrace.c, allocreplay.c  decoding and replaying allocation traces, for cmd_stress.c
 //
-// Objects. struct monitor_session: where output goes; one on the stack of whoever runs a line. struct monitor_state: the
-// console's own session, thread and history.
+// Objects. struct monitor_session: where output goes and input comes from; one on the stack of whoever runs a line, a copy for each
+// command of a pipe. struct monitor_state: the console's own session, thread and history. The commands of a pipe run at the same time,
+// each in a thread of its own, the last one in that of the line; a pipe holds PIPE_BYTES, so memory is bounded whatever flows.
 //
 // Invariants. Commands are a constant table sorted by name. A command's argv lives until it returns. Two lines may run at once
 // (console and tb_command): commands keep no state of their own outside their stack.
@@ -35,7 +36,11 @@
 
 struct monitor_session {
 	bool terminal;
-	bool console; // runs on the console: Ctrl-C is ours
+	bool console;                  // runs on the console: Ctrl-C is ours
+	uint32_t depth;                // of `source`
+	struct monitor_stream *input;  // NULL: none
+	struct monitor_stream *output; // NULL: the console
+	err_t output_err;              // of the first write that failed; the rest is dropped
 };
 
 struct monitor_state {
@@ -50,8 +55,35 @@ struct monitor_state {
 const struct monitor_command *monitor_find(const char *name);
 const struct monitor_command *monitor_command_at(uint32_t n);
 
-// shell.c: runs "a; b" in this session; `line` is cut up in place.
+// parse.c: a line, pipeline by pipeline; it is cut up in place.
+#define PIPELINE_MAX 8u
+
+struct monitor_stage {
+	uint32_t argc;
+	char **argv; // NULL behind the last
+	const char *input, *output;
+	bool append;
+};
+
+struct monitor_parse {
+	char *at;
+	char pending;      // an operator that ended the word before it, and was overwritten
+	const char *error; // NULL: none; the line ends here
+	uint32_t stage_count;
+	struct monitor_stage stages[PIPELINE_MAX];
+	uint32_t word_count; // used of words, with the NULLs
+	char *words[MONITOR_ARGS_MAX + PIPELINE_MAX + 1];
+};
+
+// The next pipeline; false at the end of the line. With an error, nothing is to be run.
+bool monitor_parse(struct monitor_parse *parse);
+
+// pipe.c: both ends; a read waits for bytes until the writing end is closed, a write for room, -EPIPE once the reading end is.
+err_t pipe_make(struct monitor_stream **read_end, struct monitor_stream **write_end) must_check;
+
+// shell.c: runs "a; b | c" in this session; `line` is cut up in place. _inner: within a line that runs.
 int32_t monitor_run(struct monitor_session *session, char *line);
+int32_t monitor_run_inner(struct monitor_session *session, char *line);
 
 // The same for one command that is in words already.
 int32_t monitor_run_words(struct monitor_session *session, uint32_t argc, char **argv);

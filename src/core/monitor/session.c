@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Output of a running command: formatted in pieces on the stack, '\n' becoming "\r\n" on a raw terminal.
+// Input and output of a running command: formatted in pieces on the stack, '\n' becoming "\r\n" on a raw terminal.
 #include "monitor_impl.h"
 
 #include "hal/console.h"
@@ -24,7 +24,7 @@ static void write_terminal(const char *bytes, size_t size)
 	console_write(bytes + from, size - from);
 }
 
-void monitor_write(struct monitor_session *session, const char *bytes, size_t size_bytes)
+static void write_console(struct monitor_session *session, const char *bytes, size_t size_bytes)
 {
 	if (session->terminal)
 		write_terminal(bytes, size_bytes);
@@ -32,41 +32,88 @@ void monitor_write(struct monitor_session *session, const char *bytes, size_t si
 		console_write(bytes, size_bytes);
 }
 
+void monitor_write(struct monitor_session *session, const char *bytes, size_t size_bytes)
+{
+	struct monitor_stream *output = session->output;
+
+	if (output == NULL)
+		write_console(session, bytes, size_bytes);
+	else if (session->output_err == 0)
+		session->output_err = output->ops->write(output, bytes, size_bytes);
+}
+
+typedef void write_fn(struct monitor_session *session, const char *bytes, size_t size_bytes);
+
 // A text that does not fit the stack buffer is formatted again into memory; without memory it is cut.
-void monitor_printf(struct monitor_session *session, const char *format, ...)
+static void print(struct monitor_session *session, write_fn *write, const char *format, va_list args)
 {
 	char line[LINE_STACK];
-	va_list args, again;
+	va_list again;
 
-	va_start(args, format);
 	va_copy(again, args);
 	size_t size = kvsnprintf(line, sizeof line, format, args);
 	if (size < sizeof line) {
-		monitor_write(session, line, size);
+		write(session, line, size);
 	} else {
 		char *text = kmalloc(size + 1, 0);
 		if (text != NULL)
 			kvsnprintf(text, size + 1, format, again);
-		monitor_write(session, text != NULL ? text : line, text != NULL ? size : sizeof line - 1);
+		write(session, text != NULL ? text : line, text != NULL ? size : sizeof line - 1);
 		kfree(text);
 	}
 	va_end(again);
+}
+
+void monitor_printf(struct monitor_session *session, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	print(session, monitor_write, format, args);
 	va_end(args);
+}
+
+void monitor_error(struct monitor_session *session, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	print(session, write_console, format, args);
+	va_end(args);
+}
+
+bool monitor_has_input(const struct monitor_session *session)
+{
+	return session->input != NULL;
+}
+
+err_t monitor_read(struct monitor_session *session, void *buffer, size_t size_bytes, size_t *done_bytes)
+{
+	struct monitor_stream *input = session->input;
+	return input != NULL ? input->ops->read(input, buffer, size_bytes, done_bytes) : ERR(EBADF);
+}
+
+void monitor_set_open(monitor_open_fn *open)
+{
+	kernel_self()->monitor_open = open;
 }
 
 bool monitor_interrupted(struct monitor_session *session)
 {
-	return session->console && console_interrupted();
+	return session->output_err != 0 || (session->console && console_interrupted());
 }
 
 bool monitor_is_terminal(const struct monitor_session *session)
 {
-	return session->terminal;
+	return session->terminal && session->output == NULL;
 }
 
 uint32_t monitor_columns(const struct monitor_session *session)
 {
-	return session->terminal ? hal_console_columns() : 80;
+	return monitor_is_terminal(session) ? hal_console_window().columns : 80;
+}
+
+uint32_t monitor_rows(const struct monitor_session *session)
+{
+	return monitor_is_terminal(session) ? hal_console_window().rows : 0;
 }
 
 struct monitor_duration monitor_duration(uint64_t duration_ns)

@@ -11,8 +11,8 @@
 
 static err_t refuse(struct monitor_session *session, const char *name, const struct alloctrace_error *error)
 {
-	monitor_printf(session, "%s: not a valid trace: byte %llu: %s\n", name, (unsigned long long)error->offset,
-		       alloctrace_fault_text(error->fault));
+	monitor_error(session, "%s: not a valid trace: byte %llu: %s\n", name, (unsigned long long)error->offset,
+		      alloctrace_fault_text(error->fault));
 	return ERR(EINVAL);
 }
 

@@ -61,7 +61,7 @@ static int32_t run_unpack(struct monitor_session *session, uint32_t argc, char *
 		return monitor_usage(session, argv[0]);
 	err_t err = unpack_module(argv[1], argc > 2 ? argv[2] : ".", &figures, message);
 	if (err != 0) {
-		monitor_printf(session, "unpack: %s: %s\n", argv[1], message);
+		monitor_error(session, "unpack: %s: %s\n", argv[1], message);
 		return 1;
 	}
 	monitor_printf(session, "%llu entries, %llu bytes\n", (unsigned long long)figures.files,

@@ -1,39 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// Commands about contents and attributes: cat, cp, hexdump, sha256, touch, chmod, chown, stat.
+// Commands about contents and attributes: cat, cp, hexdump, sha256.
 #include "cmd_impl.h"
 
 #include "kern/fmt.h"
 #include "kern/sha256.h"
 #include "kern/string.h"
-
-#define PIECE_SIZE 65536u
-
-// Calls fn for each piece of a file.
-typedef err_t piece_fn(void *arg, const uint8_t *bytes, size_t size_bytes);
-
-static err_t file_pieces(struct cmd *cmd, const char *path, piece_fn *fn, void *arg)
-{
-	struct process *process = vfs_monitor_process();
-	uint8_t *bytes = kmalloc(PIECE_SIZE, 0);
-	size_t done = 0;
-	int32_t fd;
-
-	if (bytes == NULL)
-		return ERR(ENOMEM);
-	err_t err = vfs_open(process, TB_AT_FDCWD, path, TB_O_RDONLY, 0, &fd);
-	if (err == 0) {
-		do {
-			err = vfs_read(process, fd, bytes, PIECE_SIZE, &done);
-			if (err == 0 && done > 0)
-				err = fn(arg, bytes, done);
-		} while (err == 0 && done > 0 && !monitor_interrupted(cmd->session));
-		err_t closed = vfs_close(process, fd);
-		err = err != 0 ? err : closed;
-	}
-	kfree(bytes);
-	return err;
-}
 
 static err_t cat_piece(void *arg, const uint8_t *bytes, size_t size_bytes)
 {
@@ -44,19 +16,20 @@ static err_t cat_piece(void *arg, const uint8_t *bytes, size_t size_bytes)
 static err_t cat_one(struct cmd *cmd, const char *path, void *arg)
 {
 	(void)arg;
-	return file_pieces(cmd, path, cat_piece, cmd->session);
+	return cmd_pieces(cmd, path, cat_piece, cmd->session);
 }
 
 static int32_t run_cat(struct monitor_session *session, uint32_t argc, char **argv)
 {
 	struct cmd cmd;
 
-	if (!cmd_begin(&cmd, session, argc, argv, "", 1, UINT32_MAX))
+	if (!cmd_begin(&cmd, session, argc, argv, "", 0, UINT32_MAX) || !cmd_words_or_input(&cmd, 0))
 		return 2;
 	return cmd_each(&cmd, 0, cat_one, NULL);
 }
 
-const struct monitor_command file_cmd_cat = {"cat", "FILE...", "print files", run_cat, NULL};
+const struct monitor_command file_cmd_cat = {"cat", "[FILE...]", "print files, or what comes in by < or |", run_cat,
+					     NULL};
 
 static err_t hash_piece(void *arg, const uint8_t *bytes, size_t size_bytes)
 {
@@ -93,7 +66,7 @@ static int32_t sha256_visit(struct cmd *cmd, const char *path, const struct tb_s
 	if ((stat->mode & TB_S_IFMT) != TB_S_IFREG)
 		return 0;
 	sha256_init(&hash);
-	err_t err = file_pieces(cmd, path, hash_piece, &hash);
+	err_t err = cmd_pieces(cmd, path, hash_piece, &hash);
 	sha256_final(&hash, digest);
 	if (err != 0)
 		return cmd_fail(cmd, path, err);
@@ -106,13 +79,14 @@ static int32_t run_sha256(struct monitor_session *session, uint32_t argc, char *
 	struct cmd cmd;
 	int32_t status = 0;
 
-	if (!cmd_begin(&cmd, session, argc, argv, "r", 1, UINT32_MAX))
+	if (!cmd_begin(&cmd, session, argc, argv, "r", 0, UINT32_MAX) || !cmd_words_or_input(&cmd, 0))
 		return 2;
 	for (uint32_t i = 0; i < cmd.argc; i++) {
-		struct tb_stat stat;
+		struct tb_stat stat = {.mode = TB_S_IFREG};
 		int32_t one = 0;
-		err_t err = vfs_stat(vfs_monitor_process(), TB_AT_FDCWD, cmd.argv[i], 0, &stat);
-		if (err == 0 && cmd_has(&cmd, 'r'))
+		bool input = str_equal(cmd.argv[i], "-");
+		err_t err = input ? 0 : vfs_stat(vfs_monitor_process(), TB_AT_FDCWD, cmd.argv[i], 0, &stat);
+		if (err == 0 && !input && cmd_has(&cmd, 'r'))
 			one = cmd_tree(&cmd, cmd.argv[i], false, sha256_visit, NULL);
 		else if (err == 0 && (stat.mode & TB_S_IFMT) == TB_S_IFDIR)
 			err = -EISDIR;
@@ -125,7 +99,8 @@ static int32_t run_sha256(struct monitor_session *session, uint32_t argc, char *
 	return status;
 }
 
-const struct monitor_command file_cmd_sha256 = {"sha256", "[-r] PATH...", "print SHA-256 of files; -r of trees",
+const struct monitor_command file_cmd_sha256 = {"sha256", "[-r] [PATH...]",
+						"print SHA-256 of files, or of what comes in by < or |; -r of trees",
 						run_sha256, NULL};
 
 struct hexdump {
@@ -172,16 +147,17 @@ static int32_t run_hexdump(struct monitor_session *session, uint32_t argc, char 
 	struct hexdump dump = {.session = session};
 	struct cmd cmd;
 
-	if (!cmd_begin(&cmd, session, argc, argv, "", 1, 1))
+	if (!cmd_begin(&cmd, session, argc, argv, "", 0, 1) || !cmd_words_or_input(&cmd, 0))
 		return 2;
-	err_t err = file_pieces(&cmd, cmd.argv[0], dump_piece, &dump);
+	err_t err = cmd_pieces(&cmd, cmd.argv[0], dump_piece, &dump);
 	if (dump.used > 0)
 		row_show(&dump);
 	monitor_printf(session, "%08llx\n", (unsigned long long)dump.offset);
 	return err != 0 ? cmd_fail(&cmd, cmd.argv[0], err) : 0;
 }
 
-const struct monitor_command file_cmd_hexdump = {"hexdump", "FILE", "print a file's bytes", run_hexdump, NULL};
+const struct monitor_command file_cmd_hexdump = {
+	"hexdump", "[FILE]", "print the bytes of a file, or of what comes in by < or |", run_hexdump, NULL};
 
 // ---- cp ------------------------------------------------------------------------------------------------------------------
 
@@ -210,7 +186,7 @@ static err_t copy_file(struct cmd *cmd, const char *from, const struct tb_stat *
 	err_t err = vfs_open(process, TB_AT_FDCWD, to, TB_O_WRONLY | TB_O_CREAT | TB_O_TRUNC, stat->mode & 07777, &fd);
 	if (err != 0)
 		return err;
-	err = file_pieces(cmd, from, copy_piece, &fd);
+	err = cmd_pieces(cmd, from, copy_piece, &fd);
 	err_t closed = vfs_close(process, fd);
 	return err != 0 ? err : closed;
 }

@@ -7,7 +7,6 @@
 #include "kern/string.h"
 
 #define LINE_SIZE 65536u
-#define PIECE_SIZE 16384u
 
 struct grep {
 	struct cmd *cmd;
@@ -85,43 +84,26 @@ static void bytes_take(struct grep *grep, const char *bytes, size_t size)
 	}
 }
 
-static err_t grep_read(struct grep *grep, int32_t fd)
+static err_t grep_piece(void *arg, const uint8_t *bytes, size_t size_bytes)
 {
-	char *piece = kmalloc(PIECE_SIZE, 0);
-	size_t done = 0;
-	err_t err = piece == NULL ? ERR(ENOMEM) : 0;
-
-	while (err == 0 && !monitor_interrupted(grep->cmd->session)) {
-		err = vfs_read(vfs_monitor_process(), fd, piece, PIECE_SIZE, &done);
-		if (err != 0 || done == 0)
-			break;
-		bytes_take(grep, piece, done);
-	}
-	if (err == 0 && grep->used > 0)
-		line_end(grep);
-	kfree(piece);
-	return err;
+	bytes_take(arg, (const char *)bytes, size_bytes);
+	return 0;
 }
 
 static int32_t grep_file(struct grep *grep, const char *path)
 {
-	int32_t fd;
-
-	grep->path = path;
+	grep->path = str_equal(path, "-") ? "(input)" : path;
 	grep->number = grep->count = 0;
 	grep->used = 0;
 	grep->matched = false;
-	err_t err = vfs_open(vfs_monitor_process(), TB_AT_FDCWD, path, TB_O_RDONLY, 0, &fd);
-	if (err == 0) {
-		err = grep_read(grep, fd);
-		err_t closed = vfs_close(vfs_monitor_process(), fd);
-		err = err != 0 ? err : closed;
-	}
+	err_t err = cmd_pieces(grep->cmd, path, grep_piece, grep);
+	if (err == 0 && grep->used > 0)
+		line_end(grep);
 	if (err == 0 && cmd_has(grep->cmd, 'c'))
-		monitor_printf(grep->cmd->session, "%s%s%llu\n", grep->show_path ? path : "",
+		monitor_printf(grep->cmd->session, "%s%s%llu\n", grep->show_path ? grep->path : "",
 			       grep->show_path ? ":" : "", (unsigned long long)grep->count);
 	if (err == 0 && cmd_has(grep->cmd, 'l') && grep->count > 0)
-		monitor_printf(grep->cmd->session, "%s\n", path);
+		monitor_printf(grep->cmd->session, "%s\n", grep->path);
 	grep->total += grep->count;
 	return err != 0 ? 1 + cmd_fail(grep->cmd, path, err) : 0;
 }
@@ -139,7 +121,7 @@ static int32_t run_grep(struct monitor_session *session, uint32_t argc, char **a
 	struct grep grep = {.cmd = &cmd};
 	int32_t status = 0;
 
-	if (!cmd_begin(&cmd, session, argc, argv, "cilnr", 2, UINT32_MAX))
+	if (!cmd_begin(&cmd, session, argc, argv, "cilnr", 1, UINT32_MAX) || !cmd_words_or_input(&cmd, 1))
 		return 2;
 	grep.text = cmd.argv[0];
 	grep.text_size = strlen(grep.text);
@@ -148,15 +130,17 @@ static int32_t run_grep(struct monitor_session *session, uint32_t argc, char **a
 	if (grep.line == NULL)
 		return 1 + cmd_fail(&cmd, "text", grep.text_size < LINE_SIZE / 2 ? -ENOMEM : -E2BIG);
 	for (uint32_t i = 1; i < cmd.argc; i++) {
-		int32_t one = cmd_has(&cmd, 'r') ? cmd_tree(&cmd, cmd.argv[i], false, grep_visit, &grep)
-						 : grep_file(&grep, cmd.argv[i]);
+		bool tree = cmd_has(&cmd, 'r') && !str_equal(cmd.argv[i], "-");
+		int32_t one =
+			tree ? cmd_tree(&cmd, cmd.argv[i], false, grep_visit, &grep) : grep_file(&grep, cmd.argv[i]);
 		status = one != 0 ? 2 : status;
 	}
 	kfree(grep.line);
 	return status != 0 ? status : grep.total == 0;
 }
 
-const struct monitor_command file_cmd_grep = {"grep", "[-c] [-i] [-l] [-n] [-r] TEXT PATH...",
-					      "print the lines that contain a text; status 1 if there is none; -r in "
+const struct monitor_command file_cmd_grep = {"grep", "[-c] [-i] [-l] [-n] [-r] TEXT [PATH...]",
+					      "print the lines of files, or of what comes in by < or |, that contain a "
+					      "text; status 1 if there is none; -r in "
 					      "trees, -c counts, -l names, -n numbers, -i either case",
 					      run_grep, NULL};

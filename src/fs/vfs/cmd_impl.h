@@ -38,6 +38,18 @@ int32_t cmd_each(struct cmd *cmd, uint32_t first, cmd_one_fn *one, void *arg);
 typedef int32_t cmd_visit_fn(struct cmd *cmd, const char *path, const struct tb_stat *stat, uint32_t depth, void *arg);
 int32_t cmd_tree(struct cmd *cmd, const char *path, bool after, cmd_visit_fn *visit, void *arg);
 
+// Calls fn for each piece of a file, or of the command's input (path NULL or "-") until the end, an error, or an interruption. Errors: those
+// of open, read and fn; -EBADF: there is no input.
+#define CMD_PIECE_SIZE 65536u
+typedef err_t cmd_piece_fn(void *arg, const uint8_t *bytes, size_t size_bytes);
+err_t cmd_pieces(struct cmd *cmd, const char *path, cmd_piece_fn *fn, void *arg) must_check;
+
+// Words of a command that reads its input when it has none: one word, "-", then.
+bool cmd_words_or_input(struct cmd *cmd, uint32_t first);
+
+// cmd_stream.c, a monitor_open_fn.
+err_t cmd_stream_open(const char *path, uint32_t how, struct monitor_stream **out) must_check;
+
 // The entries of a directory but "." and "..", sorted by name; *out is to be freed. Errors: those of open and readdir.
 err_t cmd_list(const char *path, struct tb_dirent **out, uint32_t *count) must_check;
 
@@ -60,6 +72,7 @@ char *cmd_destination(const char *from, const char *to) must_check;
 	X(ln)                                                                                                          \
 	X(ls)                                                                                                          \
 	X(mkdir)                                                                                                       \
+	X(more)                                                                                                        \
 	X(mount)                                                                                                       \
 	X(mv)                                                                                                          \
 	X(pwd)                                                                                                         \

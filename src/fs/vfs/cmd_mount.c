@@ -69,8 +69,8 @@ static int32_t run_mount(struct monitor_session *session, uint32_t argc, char **
 	const char *path = argv[argc - 1];
 	err_t err = vfs_mount(vfs_monitor_process(), argv[at], path, type, flags, options, &problem);
 	if (err != 0)
-		monitor_printf(session, "mount: %s: %s%s%s\n", path, err_text(err), problem != NULL ? ": " : "",
-			       problem != NULL ? problem : "");
+		monitor_error(session, "mount: %s: %s%s%s\n", path, err_text(err), problem != NULL ? ": " : "",
+			      problem != NULL ? problem : "");
 	return err != 0;
 }
 

@@ -47,7 +47,7 @@ bool cmd_begin(struct cmd *cmd, struct monitor_session *session, uint32_t argc, 
 
 int32_t cmd_fail(const struct cmd *cmd, const char *path, err_t err)
 {
-	monitor_printf(cmd->session, "%s: %s: %s\n", cmd->name, path, err_text(err));
+	monitor_error(cmd->session, "%s: %s: %s\n", cmd->name, path, err_text(err));
 	return 1;
 }
 
@@ -73,6 +73,51 @@ int32_t cmd_each(struct cmd *cmd, uint32_t first, cmd_one_fn *one, void *arg)
 			status = cmd_fail(cmd, cmd->argv[i], err);
 	}
 	return status;
+}
+
+// ---- contents ------------------------------------------------------------------------------------------------------------
+
+bool cmd_words_or_input(struct cmd *cmd, uint32_t first)
+{
+	if (cmd->argc > first)
+		return true;
+	if (!monitor_has_input(cmd->session)) {
+		monitor_usage(cmd->session, cmd->name);
+		return false;
+	}
+	cmd->argv[first] = (char *)(uintptr_t) "-"; // where the list's NULL stood; nobody writes to it
+	cmd->argc = first + 1;
+	return true;
+}
+
+static err_t piece_read(struct cmd *cmd, int32_t fd, uint8_t *bytes, size_t *done)
+{
+	if (fd < 0)
+		return monitor_read(cmd->session, bytes, CMD_PIECE_SIZE, done);
+	return vfs_read(vfs_monitor_process(), fd, bytes, CMD_PIECE_SIZE, done);
+}
+
+err_t cmd_pieces(struct cmd *cmd, const char *path, cmd_piece_fn *fn, void *arg)
+{
+	struct process *process = vfs_monitor_process();
+	uint8_t *bytes = kmalloc(CMD_PIECE_SIZE, 0);
+	size_t done = 0;
+	int32_t fd = -1;
+
+	if (bytes == NULL)
+		return ERR(ENOMEM);
+	err_t err = str_equal(path, "-") ? 0 : vfs_open(process, TB_AT_FDCWD, path, TB_O_RDONLY, 0, &fd);
+	if (err == 0) {
+		do {
+			err = piece_read(cmd, fd, bytes, &done);
+			if (err == 0 && done > 0)
+				err = fn(arg, bytes, done);
+		} while (err == 0 && done > 0 && !monitor_interrupted(cmd->session));
+		err_t closed = fd >= 0 ? vfs_close(process, fd) : 0;
+		err = err != 0 ? err : closed;
+	}
+	kfree(bytes);
+	return err;
 }
 
 // ---- directories ---------------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // The components: `vfs` keeps the state that all filesystems share, `rootfs` makes the tree and the monitor's process.
-#include "vfs_impl.h"
+#include "cmd_impl.h"
 
 #include "kern/component.h"
 #include "kern/log.h"
@@ -223,6 +223,7 @@ static err_t rootfs_init(struct kernel *kernel, const struct hal_boot_info *info
 		return err;
 	}
 	kernel->file_call = api_file_call;
+	monitor_set_open(cmd_stream_open);
 	return 0;
 }
 
@@ -230,6 +231,7 @@ static void rootfs_stop(void)
 {
 	struct vfs_state *vfs = vfs_state();
 
+	monitor_set_open(NULL);
 	kernel_self()->file_call = NULL;
 	api_contexts_end();
 	process_put(vfs->monitor);

@@ -130,9 +130,9 @@ void hal_console_wait(bool waits)
 	(void)waits;
 }
 
-uint32_t hal_console_columns(void)
+struct hal_window hal_console_window(void)
 {
-	return 80;
+	return (struct hal_window){.columns = 80, .rows = 24};
 }
 
 void uart_drain(void)

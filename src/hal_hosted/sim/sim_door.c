@@ -221,10 +221,10 @@ void sim_console_wrote(struct tb_instance *instance, const char *bytes, size_t s
 	sim_hash_bytes(&own->sim->hash, bytes, size_bytes);
 }
 
-uint32_t sim_console_columns(struct tb_instance *instance)
+struct hal_window sim_console_window(struct tb_instance *instance)
 {
 	(void)instance;
-	return 80; // a terminal's real width would be an input
+	return (struct hal_window){.columns = 80, .rows = 24}; // a terminal's real size would be an input
 }
 
 void sim_halt(struct tb_instance *instance)

@@ -218,7 +218,7 @@ const struct host_engine host_engine_sim = {
 	.console_wrote = sim_console_wrote,
 	.console_read = sim_console_read,
 	.console_wait = sim_console_wait,
-	.console_columns = sim_console_columns,
+	.console_window = sim_console_window,
 	.module_opened = sim_module_opened,
 	.faulted = sim_faulted,
 };

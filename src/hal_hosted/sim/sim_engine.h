@@ -32,7 +32,7 @@ void sim_call_sleeping(struct tb_instance *instance, uint64_t token, bool sleepi
 void sim_entropy(struct tb_instance *instance, void *buffer, size_t size_bytes);
 void sim_trace_event(struct tb_instance *instance, const struct hal_trace_event *event);
 void sim_console_wrote(struct tb_instance *instance, const char *bytes, size_t size_bytes);
-uint32_t sim_console_columns(struct tb_instance *instance);
+struct hal_window sim_console_window(struct tb_instance *instance);
 void sim_halt(struct tb_instance *instance) __attribute__((noreturn));
 
 // No CPU of the instance runs again. K or H.

@@ -168,7 +168,8 @@ void body_console_writes(struct conform_result *result)
 	hal_console_write(" masked\n", 8);
 	CHECK(hal_irq_masked());
 	hal_irq_restore(was);
-	CHECK(hal_console_columns() > 0);
+	CHECK(hal_console_window().columns > 0);
+	CHECK(hal_console_window().rows > 0);
 }
 
 void body_entropy_differs(struct conform_result *result)
