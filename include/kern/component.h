@@ -10,6 +10,7 @@
 
 struct hal_boot_info;
 struct monitor_command;
+struct tunable;
 
 enum boot_stage {
 	STAGE_BASE,     // no locks to sleep on, no allocator: boot_alloc() only
@@ -29,6 +30,7 @@ struct component {
 	err_t (*check)(void); // the invariants of the whole component; NULL where it has none
 #if !CONFIG_TINY
 	const struct monitor_command *const *commands; // what it adds to the monitor, ends with NULL; NULL: nothing
+	const struct tunable *tunables;                // kern/tunable.h, ends with a NULL name; NULL: nothing
 #endif
 };
 

@@ -221,6 +221,10 @@ struct superblock_ops {
 	err_t (*inode_by_number)(struct superblock *sb, uint64_t ino, uint32_t generation,
 				 struct inode **out); // counted
 	err_t (*check)(struct superblock *sb);        // NULL
+
+	// Whether what is known of a name still holds: it leads to `inode` (NULL: to nothing). NULL: names change by calls alone. With it every
+	// look-up asks, under inode->lock of `dir`.
+	bool (*name_holds)(struct inode *dir, const struct name *name, struct inode *inode);
 };
 
 struct fs_type {
@@ -251,6 +255,7 @@ void inode_free_later(struct inode *inode, void (*fn)(struct rcu_head *));
 // Where a filesystem type makes itself known; static storage. Thread context, boot. Errors: -EEXIST, -ENOSPC.
 err_t fs_register(const struct fs_type *type) must_check;
 void fs_unregister(const struct fs_type *type);
+const struct fs_type *fs_type_at(uint32_t n); // the n-th, from 0; NULL past the last. Any thread context
 
 // ---- open file -----------------------------------------------------------------------------------------------------------
 

@@ -37,4 +37,7 @@ bool rand_chance(struct rand_stream *stream, uint32_t numerator, uint32_t denomi
 
 void rand_fill(struct rand_stream *stream, void *bytes, size_t size_bytes);
 
+// Bytes for secrets, from the HAL (simulated: from the seed). Any context.
+void rand_entropy(void *bytes, size_t size_bytes);
+
 #endif

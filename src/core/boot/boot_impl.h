@@ -12,6 +12,7 @@
 //   shutdown.c    the wish to stop, the way down, the search for leaks
 //   component.c   persona look-up, checks of all components
 //   core_table.c  one row per core component
+//   tunable.c     numbers that may be changed while the system runs
 //   call.c        threads that serve the host's calls (hal/call.h)
 //   api.c         tb_k_*: what such a call may use
 //   components.c  generated from config/personas
@@ -27,6 +28,7 @@
 
 #include "kern/component.h"
 #include "kern/sched.h"
+#include "kern/tunable.h"
 
 enum boot_phase {
 	BOOT_OFF,
@@ -49,6 +51,9 @@ struct boot_state {
 	struct api_state *api;
 	struct hal_boot_info *info; // the HAL's; NULL once booted
 };
+
+// tunable.c
+extern const struct tunable core_tunables[];
 
 // kmain.c
 extern const struct hal_upcalls tb_upcalls;

@@ -56,5 +56,6 @@ ROW(rcu, STAGE_SERVICES, init_rcu, rcu_stop, rcu_check);
 ROW(console, STAGE_SERVICES, init_console, console_stop, NULL);
 ROW(processes, STAGE_SERVICES, init_processes, process_stop, process_check);
 ROW(calls, STAGE_FRONT, call_init, call_stop, NULL);
-ROW(api, STAGE_FRONT, init_api, api_stop, NULL);
+const struct component component_api = {
+	.name = "api", .stage = STAGE_FRONT, .init = init_api, .stop = api_stop, .tunables = core_tunables};
 ROW(monitor, STAGE_FRONT, init_monitor, monitor_stop, NULL);

@@ -25,6 +25,7 @@
 	X(sleep)                                                                                                       \
 	X(source)                                                                                                      \
 	X(stress)                                                                                                      \
+	X(sysctl)                                                                                                      \
 	X(timers)                                                                                                      \
 	X(top)                                                                                                         \
 	X(trace)                                                                                                       \

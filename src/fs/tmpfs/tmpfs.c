@@ -344,8 +344,8 @@ static err_t options_take(struct tmpfs *fs, struct inode_params *root, const cha
 	return err;
 }
 
-static err_t tmpfs_mount(struct superblock *sb, const char *source, const char *options, struct inode **root,
-			 const char **problem)
+err_t tmpfs_mount(struct superblock *sb, const char *source, const char *options, struct inode **root,
+		  const char **problem)
 {
 	struct slab_params cache = {.name = "tmpfs_inode", .size_bytes = sizeof(struct tmpfs_inode)};
 	struct inode_params params = {.mode = TB_S_IFDIR | 01777};
@@ -385,11 +385,18 @@ static err_t tmpfs_init(struct kernel *kernel, const struct hal_boot_info *info)
 {
 	(void)kernel;
 	(void)info;
-	return fs_register(&tmpfs_type);
+	err_t err = fs_register(&tmpfs_type);
+	if (err == 0) {
+		err = fs_register(&devfs_type);
+		if (err != 0)
+			fs_unregister(&tmpfs_type);
+	}
+	return err;
 }
 
 static void tmpfs_stop(void)
 {
+	fs_unregister(&devfs_type);
 	fs_unregister(&tmpfs_type);
 }
 

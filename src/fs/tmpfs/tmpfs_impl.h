@@ -8,6 +8,7 @@
 //
 // Files
 //   tmpfs.c   mounting, options, limits, inodes · tdir.c directories · tfile.c contents · txattr.c extended attributes
+//   devfs.c   the same with the devices in it
 //
 // Objects. An entry holds a reference of its inode, so an inode with a name lives. The superblock's tree of inodes by number serves
 // look-up by handle and holds none.
@@ -68,11 +69,16 @@ static inline struct tmpfs *tmpfs_of(const struct inode *inode)
 }
 
 // tmpfs.c
+err_t tmpfs_mount(struct superblock *sb, const char *source, const char *options, struct inode **root,
+		  const char **problem) must_check;
 err_t tmpfs_inode_make(struct superblock *sb, const struct inode_params *params,
 		       struct inode **out) must_check;                 // -ENOSPC -ENOMEM
 err_t tmpfs_pages_charge(struct tmpfs *fs, uint64_t pages) must_check; // -ENOSPC
 void tmpfs_pages_uncharge(struct tmpfs *fs, uint64_t pages);
 bool tmpfs_pages_fit(struct tmpfs *fs, uint64_t pages);
+
+// devfs.c
+extern const struct fs_type devfs_type;
 
 // tdir.c
 extern const struct file_ops tmpfs_dir_ops;

@@ -41,6 +41,7 @@ static struct dentry *dentry_make(struct superblock *sb, const struct name *name
 		return NULL;
 	dentry->refs = 1;
 	dentry->sb = sb;
+	dentry->flags = sb->ops->name_holds != NULL ? DENTRY_ASKS : 0;
 	spin_init(&dentry->lock, LOCK_RANK_DENTRY, "dentry");
 	dentry->name = &dentry->inline_name;
 	if (name->size_bytes < DENTRY_INLINE_NAME) {
@@ -51,7 +52,7 @@ static struct dentry *dentry_make(struct superblock *sb, const struct name *name
 		return dentry;
 	}
 	dentry->name = dentry_name_make(name);
-	dentry->flags = DENTRY_EXTERNAL;
+	dentry->flags |= DENTRY_EXTERNAL;
 	if (dentry->name == NULL) {
 		slab_free(vfs_state()->dentries, dentry);
 		return NULL;
@@ -307,12 +308,27 @@ static struct dentry *dentry_find_get(struct dentry *parent, const struct name *
 	return dentry;
 }
 
+static bool asks(const struct dentry *dentry)
+{
+	return (atomic_load_u32_relaxed(&dentry->flags) & DENTRY_ASKS) != 0;
+}
+
+static bool name_holds(const struct dentry *parent, const struct name *name, const struct dentry *dentry)
+{
+	return !asks(parent) || parent->sb->ops->name_holds(dentry_inode(parent), name, dentry_inode(dentry));
+}
+
 err_t dentry_lookup_locked(struct dentry *parent, const struct name *name, struct dentry **out)
 {
 	struct inode *dir = dentry_inode(parent);
 	struct inode *inode = NULL;
 
 	*out = dentry_find_get(parent, name);
+	if (*out != NULL && !name_holds(parent, name, *out)) {
+		dentry_drop(*out);
+		dentry_put(*out);
+		*out = NULL;
+	}
 	if (*out != NULL)
 		return 0;
 	if (dir->nlink == 0)
@@ -329,7 +345,7 @@ err_t dentry_lookup_locked(struct dentry *parent, const struct name *name, struc
 // A name that was found without the lock may have moved away meanwhile: a dentry that still is this parent's is right.
 err_t dentry_lookup(struct dentry *parent, const struct name *name, struct dentry **out)
 {
-	struct dentry *dentry = dentry_find_get(parent, name);
+	struct dentry *dentry = asks(parent) ? NULL : dentry_find_get(parent, name);
 	if (dentry != NULL && dentry_parent(dentry) == parent && dentry_is_hashed(dentry)) {
 		*out = dentry;
 		return 0;

@@ -59,19 +59,6 @@ err_t vfs_close(struct process *process, int32_t fd)
 	return descriptor_close(process, fd);
 }
 
-static err_t no_device_open(struct file *file)
-{
-	(void)file;
-	return ERR(ENXIO);
-}
-
-static const struct file_ops special_file_ops = {.open = no_device_open};
-
-const struct file_ops *fs_special_file_ops(void)
-{
-	return &special_file_ops;
-}
-
 const struct file_ops no_file_ops = {.open = NULL};
 
 // Linux moves no more than this in one call (read(2), Notes).

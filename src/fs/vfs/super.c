@@ -38,6 +38,19 @@ void fs_unregister(const struct fs_type *type)
 	spin_unlock(&vfs->list_lock);
 }
 
+const struct fs_type *fs_type_at(uint32_t n)
+{
+	struct vfs_state *vfs = vfs_state();
+	const struct fs_type *found = NULL;
+
+	spin_lock(&vfs->list_lock);
+	for (uint32_t i = 0; i < FS_TYPES_MAX && found == NULL; i++)
+		if (vfs->types[i] != NULL && n-- == 0)
+			found = vfs->types[i];
+	spin_unlock(&vfs->list_lock);
+	return found;
+}
+
 static const struct fs_type *fs_find(struct vfs_state *vfs, const char *name)
 {
 	const struct fs_type *found = NULL;

@@ -12,6 +12,7 @@
 //   mount.c     mounts and their counts · mountops.c mount, umount, statfs · super.c superblocks and types
 //   walk.c      paths to places · walk_slow.c from RCU to references, symbolic links, mounts both ways
 //   namei.c     names made and unmade · rename.c · open.c · file.c reading and writing · attr.c · xattr.c · readdir.c
+//   device.c    special files
 //   mapping.c   a file's pages by index · pagefile.c reading and writing through them
 //   api.c       the library's calls · cmd_*.c the monitor's commands
 //
@@ -34,6 +35,7 @@
 #ifndef VFS_IMPL_H
 #define VFS_IMPL_H
 
+#include "kern/device.h"
 #include "kern/vfs.h"
 
 struct monitor_command;
@@ -57,9 +59,10 @@ struct dentry_table {
 
 enum dentry_flags {
 	DENTRY_HASHED = 1u << 0,
-	DENTRY_LRU = 1u << 1,     // under sb->lru_lock
-	DENTRY_USED = 1u << 2,    // used since the pruner looked
-	DENTRY_EXTERNAL = 1u << 3 // the name is an allocation of its own
+	DENTRY_LRU = 1u << 1,      // under sb->lru_lock
+	DENTRY_USED = 1u << 2,     // used since the pruner looked
+	DENTRY_EXTERNAL = 1u << 3, // the name is an allocation of its own
+	DENTRY_ASKS = 1u << 4      // of a filesystem with name_holds(); immutable
 };
 
 struct dentry {
@@ -111,6 +114,7 @@ struct mount_ns {
 };
 
 #define FS_TYPES_MAX 16u
+#define DEVICES_MAX 64u
 
 struct vfs_state {
 	struct slab_cache *dentries, *files, *pages, *page_nodes;
@@ -118,10 +122,11 @@ struct vfs_state {
 	struct spinlock rename_writer;
 	uint32_t rename_seq; // atomic; odd while a name moves
 	struct spinlock list_lock;
-	const struct fs_type *types[FS_TYPES_MAX]; // list_lock
-	struct list superblocks;                   // list_lock, by making
-	struct list api_contexts;                  // list_lock
-	uint32_t next_dev, next_mount_id;          // list_lock
+	const struct fs_type *types[FS_TYPES_MAX];      // list_lock
+	const struct char_device *devices[DEVICES_MAX]; // list_lock
+	struct list superblocks;                        // list_lock, by making
+	struct list api_contexts;                       // list_lock
+	uint32_t next_dev, next_mount_id;               // list_lock
 	struct mount_ns *ns;
 	struct process *monitor;
 	struct pressure_callback pressure;

@@ -62,7 +62,8 @@ static err_t may_search(const struct walk *walk)
 static err_t step_find(struct walk *walk, const struct name *name, struct dentry **next)
 {
 	if (walk->fast) {
-		*next = dentry_find(walk->at.dentry, name);
+		bool asks = (atomic_load_u32_relaxed(&walk->at.dentry->flags) & DENTRY_ASKS) != 0;
+		*next = asks ? NULL : dentry_find(walk->at.dentry, name);
 		if (*next != NULL)
 			return 0;
 		err_t err = walk_count(walk, NULL);

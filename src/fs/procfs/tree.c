@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+//
+// Files about files (proc(5)): mounts (fstab(5)), filesystems, locks.
+#include "procfs_impl.h"
+
+#include "kern/string.h"
+#include "kern/vfs.h"
+
+// A blank, tab, line end or backslash in a name, as an octal number (getmntent(3)).
+static void add_escaped(struct text *text, const char *name)
+{
+	for (; *name != '\0'; name++) {
+		if (*name == ' ' || *name == '\t' || *name == '\n' || *name == '\\')
+			text_add(text, "\\%03o", (uint8_t)*name);
+		else
+			text_add_bytes(text, name, 1);
+	}
+}
+
+static void mount_row(const char *type, const char *source, uint32_t flags, const char *path, void *arg)
+{
+	struct text *text = arg;
+
+	add_escaped(text, *source != '\0' ? source : "none");
+	text_add(text, " ");
+	add_escaped(text, path);
+	text_add(text, " %s %s%s%s%s 0 0\n", type, flags & TB_MS_RDONLY ? "ro" : "rw",
+		 flags & TB_MS_NOSUID ? ",nosuid" : "", flags & TB_MS_NODEV ? ",nodev" : "",
+		 flags & TB_MS_NOEXEC ? ",noexec" : "");
+}
+
+err_t proc_mounts(struct text *text, uint32_t number)
+{
+	(void)number;
+	return vfs_each_mount(vfs_monitor_process(), mount_row, text);
+}
+
+err_t proc_filesystems(struct text *text, uint32_t number)
+{
+	const struct fs_type *type;
+
+	(void)number;
+	for (uint32_t i = 0; (type = fs_type_at(i)) != NULL; i++)
+		text_add(text, "nodev\t%s\n", type->name);
+	return 0;
+}
