@@ -32,6 +32,23 @@ err_t vfs_fallocate(struct process *process, int32_t fd, uint32_t mode, int64_t 
 err_t vfs_fsync(struct process *process, int32_t fd) must_check;
 err_t vfs_sync(void) must_check; // all filesystems; the first error
 
+// Locks on files, advisory. flock(2) belongs to the open file, and goes with it; what it had before is let go before anything is waited
+// for. Record locks (fcntl(2)) belong to the process, which loses all it has on a file when it closes any descriptor of it, or, with the OFD
+// commands, to the open file. GETLK fills in *lock: what stands in the way, or type UNLCK. Errors: -EAGAIN (held; NB, SETLK), -EBADF (a
+// descriptor that may not read or write as the lock wants), -EINVAL, -EOVERFLOW, -EDEADLK (processes would wait for each other), -ENOLCK (65,536
+// on one file).
+err_t vfs_flock(struct process *process, int32_t fd, uint32_t operation) must_check;
+err_t vfs_lock(struct process *process, int32_t fd, uint32_t command, struct tb_lock *lock) must_check;
+
+// Calls fn for every lock that is held, file by file; fn may neither sleep nor allocate. Thread context.
+struct lock_info {
+	const char *kind; // "FLOCK", "POSIX", "OFDLCK"
+	bool write;
+	uint32_t process, dev;    // process 0: an open file's
+	uint64_t ino, start, end; // UINT64_MAX: to the end
+};
+void vfs_each_lock(void (*fn)(const struct lock_info *info, void *arg), void *arg);
+
 // Fills entries of the directory from its position; *count of them, 0 at the end. Errors: -EBADF, -ENOTDIR.
 err_t vfs_readdir(struct process *process, int32_t fd, struct tb_dirent *entries, uint32_t capacity,
 		  uint32_t *count) must_check;

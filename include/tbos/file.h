@@ -48,6 +48,11 @@ tb_err tb_fallocate(tb_context *context, int32_t fd, uint32_t mode, int64_t offs
 tb_err tb_fsync(tb_context *context, int32_t fd) TB_MUST_USE;
 tb_err tb_sync(tb_context *context) TB_MUST_USE;
 
+// flock(2), and record locks (fcntl(2)): operation is of enum tb_flock_operation, command of enum tb_lock_command; record locks are the
+// context's, unless the command says OFD. Those that wait wait inside the instance; nobody who waits holds up others.
+tb_err tb_flock(tb_context *context, int32_t fd, uint32_t operation) TB_MUST_USE;
+tb_err tb_lock(tb_context *context, int32_t fd, uint32_t command, struct tb_lock *lock) TB_MUST_USE;
+
 // Up to `capacity` entries from the position on; *count is 0 at the end.
 tb_err tb_readdir(tb_context *context, int32_t fd, struct tb_dirent *entries, uint32_t capacity,
 		  uint32_t *count) TB_MUST_USE;

@@ -28,6 +28,8 @@
 	X(fallocate)                                                                                                   \
 	X(fsync)                                                                                                       \
 	X(sync)                                                                                                        \
+	X(flock)                                                                                                       \
+	X(lock)                                                                                                        \
 	X(readdir)                                                                                                     \
 	X(stat)                                                                                                        \
 	X(fstat)                                                                                                       \

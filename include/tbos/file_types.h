@@ -69,6 +69,36 @@ enum tb_fallocate_mode {
 	TB_FALLOC_ZERO_RANGE = 16
 };
 
+enum tb_flock_operation {
+	TB_LOCK_SH = 1,
+	TB_LOCK_EX = 2,
+	TB_LOCK_NB = 4,
+	TB_LOCK_UN = 8
+};
+
+// Record locks (fcntl(2)); OFD: of the open file, not of the process.
+enum tb_lock_command {
+	TB_F_GETLK = 5,
+	TB_F_SETLK = 6,
+	TB_F_SETLKW = 7,
+	TB_F_OFD_GETLK = 36,
+	TB_F_OFD_SETLK = 37,
+	TB_F_OFD_SETLKW = 38
+};
+
+enum tb_lock_type {
+	TB_F_RDLCK = 0,
+	TB_F_WRLCK = 1,
+	TB_F_UNLCK = 2
+};
+
+struct tb_lock {
+	int16_t type;              // enum tb_lock_type
+	int16_t whence;            // enum tb_seek
+	int32_t pid;               // told by GETLK: the process's number, -1 for an open file's; 0 to set
+	int64_t start, size_bytes; // size 0: to the end, however far that moves; below 0: before start
+};
+
 enum tb_xattr_flags {
 	TB_XATTR_CREATE = 1,
 	TB_XATTR_REPLACE = 2

@@ -132,6 +132,16 @@ tb_err tb_sync(tb_context *context)
 	CALL(sync, 0);
 }
 
+tb_err tb_flock(tb_context *context, int32_t fd, uint32_t operation)
+{
+	CALL(flock, (uint64_t)(int64_t)fd, operation);
+}
+
+tb_err tb_lock(tb_context *context, int32_t fd, uint32_t command, struct tb_lock *lock)
+{
+	CALL(lock, (uint64_t)(int64_t)fd, command, (uintptr_t)lock);
+}
+
 tb_err tb_readdir(tb_context *context, int32_t fd, struct tb_dirent *entries, uint32_t capacity, uint32_t *count)
 {
 	CALL(readdir, (uint64_t)(int64_t)fd, (uintptr_t)entries, capacity, (uintptr_t)count);

@@ -22,6 +22,7 @@ static const struct proc_node root_nodes[] = {
 	{"cpuinfo", proc_cpuinfo, NULL},
 	{"filesystems", proc_filesystems, NULL},
 	{"interrupts", proc_interrupts, NULL},
+	{"locks", proc_locks, NULL},
 	{"meminfo", proc_meminfo, NULL},
 	{"mounts", proc_mounts, NULL},
 	{"slabinfo", proc_slabinfo, NULL},

@@ -53,6 +53,6 @@ err_t proc_threads(uint32_t **ids, uint32_t *count) must_check;          // all,
 
 // machine.c, tree.c
 proc_show_fn proc_meminfo, proc_cpuinfo, proc_stat, proc_uptime, proc_version, proc_interrupts, proc_slabinfo;
-proc_show_fn proc_mounts, proc_filesystems;
+proc_show_fn proc_mounts, proc_filesystems, proc_locks;
 
 #endif

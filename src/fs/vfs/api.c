@@ -129,6 +129,16 @@ static err_t api_lseek(const struct api_call *call)
 	return vfs_seek(call->process, I32(0), I64(1), (enum tb_seek)U32(2), PTR(uint64_t, 3));
 }
 
+static err_t api_flock(const struct api_call *call)
+{
+	return vfs_flock(call->process, I32(0), U32(1));
+}
+
+static err_t api_lock(const struct api_call *call)
+{
+	return vfs_lock(call->process, I32(0), U32(1), PTR(struct tb_lock, 2));
+}
+
 static err_t api_truncate(const struct api_call *call)
 {
 	return vfs_truncate(call->process, I32(0), TEXT(1), I64(2));
@@ -286,6 +296,8 @@ static err_t (*const calls[TB_FILE_OP_COUNT])(const struct api_call *call) = {
 	[TB_FILE_fallocate] = api_fallocate,
 	[TB_FILE_fsync] = api_fsync,
 	[TB_FILE_sync] = api_sync,
+	[TB_FILE_flock] = api_flock,
+	[TB_FILE_lock] = api_lock,
 	[TB_FILE_readdir] = api_readdir,
 	[TB_FILE_stat] = api_stat,
 	[TB_FILE_fstat] = api_fstat,

@@ -35,6 +35,7 @@ static void file_release(struct object *object)
 {
 	struct file *file = container_of(object, struct file, object);
 
+	file_locks_released(file);
 	if (!(file->flags & TB_O_PATH) && file->ops->release != NULL)
 		file->ops->release(file);
 	mutex_fini(&file->pos_lock);
@@ -43,7 +44,12 @@ static void file_release(struct object *object)
 	slab_free(vfs_state()->files, file);
 }
 
-const struct object_ops file_object_ops = {.name = "file", .release = file_release};
+static void file_closed(struct object *object, struct process *process)
+{
+	file_locks_closed(container_of(object, struct file, object), process);
+}
+
+const struct object_ops file_object_ops = {.name = "file", .closed = file_closed, .release = file_release};
 
 err_t file_get(struct process *process, int32_t fd, uint32_t rights, struct file **out)
 {

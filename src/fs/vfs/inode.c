@@ -40,6 +40,7 @@ void inode_put(struct inode *inode)
 {
 	if (!refcount_put(&inode->refs))
 		return;
+	file_locks_free(inode);
 	mutex_fini(&inode->lock);
 	inode->sb->ops->destroy(inode);
 }

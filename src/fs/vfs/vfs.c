@@ -136,6 +136,9 @@ static err_t vfs_init(struct kernel *kernel, const struct hal_boot_info *info)
 	spin_init(&vfs->rename_writer, LOCK_RANK_RENAME_WRITER, "vfs: a name moves");
 	spin_init(&vfs->list_lock, LOCK_RANK_VFS_LIST, "vfs: lists");
 	list_init(&vfs->superblocks);
+	list_init(&vfs->lock_edges);
+	list_init(&vfs->file_locks);
+	spin_init(&vfs->file_lock_list_lock, LOCK_RANK_FILE_LOCK_LIST, "vfs: files with locks");
 	list_init(&vfs->api_contexts);
 	vfs->pressure = (struct pressure_callback){.name = "dentries", .order = 10, .shrink = vfs_shrink};
 	kernel->vfs = vfs;
@@ -171,7 +174,7 @@ static err_t superblock_check(struct superblock *sb)
 static err_t vfs_check(void)
 {
 	struct superblock *sb = NULL;
-	err_t first = 0;
+	err_t first = file_locks_check();
 
 	while ((sb = superblock_next(sb)) != NULL) {
 		err_t err = superblock_check(sb);

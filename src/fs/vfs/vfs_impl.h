@@ -12,7 +12,7 @@
 //   mount.c     mounts and their counts · mountops.c mount, umount, statfs · super.c superblocks and types
 //   walk.c      paths to places · walk_slow.c from RCU to references, symbolic links, mounts both ways
 //   namei.c     names made and unmade · rename.c · open.c · file.c reading and writing · attr.c · xattr.c · readdir.c
-//   device.c    special files
+//   device.c    special files · lock.c flock and record locks
 //   mapping.c   a file's pages by index · pagefile.c reading and writing through them
 //   api.c       the library's calls · cmd_*.c the monitor's commands
 //
@@ -127,6 +127,9 @@ struct vfs_state {
 	struct list superblocks;                        // list_lock, by making
 	struct list api_contexts;                       // list_lock
 	uint32_t next_dev, next_mount_id;               // list_lock
+	struct list lock_edges;                         // list_lock: lock.c
+	struct spinlock file_lock_list_lock;
+	struct list file_locks; // file_lock_list_lock: of all files that have ever been locked
 	struct mount_ns *ns;
 	struct process *monitor;
 	struct pressure_callback pressure;
@@ -350,6 +353,12 @@ static inline void file_put(struct file *file)
 err_t file_make(const struct path *path, struct inode *inode, uint32_t flags, struct file **out) must_check;
 
 extern const struct file_ops no_file_ops; // of a file that could not be opened: nothing to release
+
+// lock.c: what a process, or an open file, holds on a file that is closed; the end of a file; invariants of all.
+void file_locks_closed(struct file *file, struct process *process);
+void file_locks_released(struct file *file);
+void file_locks_free(struct inode *inode);
+err_t file_locks_check(void) must_check;
 
 // api.c: the library's calls.
 int64_t api_file_call(void *arg);

@@ -23,6 +23,11 @@ struct fsc_calls {
 	err_t (*ftruncate)(struct fsc *fsc, int32_t fd, int64_t size);
 	err_t (*fallocate)(struct fsc *fsc, int32_t fd, uint32_t mode, int64_t offset, int64_t size);
 	err_t (*fsync)(struct fsc *fsc, int32_t fd);
+	err_t (*flock)(struct fsc *fsc, int32_t fd, uint32_t operation);
+	err_t (*lock)(struct fsc *fsc, int32_t fd, uint32_t command, struct tb_lock *lock);
+	// By another process, which opens the file to read and write, and keeps it so until other_end() ends it.
+	err_t (*other_lock)(struct fsc *fsc, const char *path, uint32_t command, struct tb_lock *lock);
+	err_t (*other_end)(struct fsc *fsc);
 	err_t (*readdir)(struct fsc *fsc, int32_t fd, struct tb_dirent *entries, uint32_t capacity, uint32_t *count);
 	err_t (*stat)(struct fsc *fsc, int32_t dirfd, const char *path, uint32_t at_flags, struct tb_stat *stat);
 	err_t (*fstat)(struct fsc *fsc, int32_t fd, struct tb_stat *stat);
@@ -55,7 +60,8 @@ struct fsc_calls {
 	{                                                                                                              \
 		.open = p##_open, .close = p##_close, .read = p##_read, .write = p##_write, .pread = p##_pread,        \
 		.pwrite = p##_pwrite, .seek = p##_seek, .truncate = p##_truncate, .ftruncate = p##_ftruncate,          \
-		.fallocate = p##_fallocate, .fsync = p##_fsync, .readdir = p##_readdir, .stat = p##_stat,              \
+		.fallocate = p##_fallocate, .fsync = p##_fsync, .flock = p##_flock, .lock = p##_lock,                  \
+		.other_lock = p##_other_lock, .other_end = p##_other_end, .readdir = p##_readdir, .stat = p##_stat,    \
 		.fstat = p##_fstat, .access = p##_access, .chmod = p##_chmod, .chown = p##_chown,                      \
 		.utimens = p##_utimens, .mkdir = p##_mkdir, .mknod = p##_mknod, .symlink = p##_symlink,                \
 		.readlink = p##_readlink, .link = p##_link, .unlink = p##_unlink, .rename = p##_rename,                \
@@ -109,7 +115,11 @@ struct fsc {
 	X(times)                                                                                                       \
 	X(xattrs)                                                                                                      \
 	X(nodes)                                                                                                       \
-	X(dirfd)
+	X(dirfd)                                                                                                       \
+	X(flock)                                                                                                       \
+	X(record_ranges)                                                                                               \
+	X(record_locks)                                                                                                \
+	X(open_file_locks)
 
 #define X(name) void fsc_##name(struct fsc *fsc);
 FSC_BODIES(X)

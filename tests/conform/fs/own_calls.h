@@ -77,6 +77,16 @@ static inline err_t own_fsync(struct fsc *fsc, int32_t fd)
 	return FSC_CALLEE(fsync)(fsc_actor(fsc), fd);
 }
 
+static inline err_t own_flock(struct fsc *fsc, int32_t fd, uint32_t operation)
+{
+	return FSC_CALLEE(flock)(fsc_actor(fsc), fd, operation);
+}
+
+static inline err_t own_lock(struct fsc *fsc, int32_t fd, uint32_t command, struct tb_lock *lock)
+{
+	return FSC_CALLEE(lock)(fsc_actor(fsc), fd, command, lock);
+}
+
 static inline err_t own_readdir(struct fsc *fsc, int32_t fd, struct tb_dirent *entries, uint32_t capacity,
 				uint32_t *count)
 {

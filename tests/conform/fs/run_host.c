@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
@@ -103,6 +105,95 @@ static err_t h_fsync(struct fsc *fsc, int32_t fd)
 {
 	(void)fsc;
 	return result(fsync(fd));
+}
+
+static err_t h_flock(struct fsc *fsc, int32_t fd, uint32_t operation)
+{
+	(void)fsc;
+	return result(flock(fd, (int)operation));
+}
+
+static err_t lock_call(int fd, uint32_t command, struct tb_lock *lock)
+{
+	struct flock native = {.l_type = lock->type,
+			       .l_whence = lock->whence,
+			       .l_start = lock->start,
+			       .l_len = lock->size_bytes,
+			       .l_pid = lock->pid};
+	err_t err = result(fcntl(fd, (int)command, &native));
+	lock->type = native.l_type;
+	lock->whence = native.l_whence;
+	lock->start = native.l_start;
+	lock->size_bytes = native.l_len;
+	lock->pid = native.l_pid;
+	return err;
+}
+
+static err_t h_lock(struct fsc *fsc, int32_t fd, uint32_t command, struct tb_lock *lock)
+{
+	(void)fsc;
+	return lock_call(fd, command, lock);
+}
+
+// The other process answers requests over a pair of sockets until its end is closed.
+struct other_request {
+	uint32_t command;
+	err_t err;
+	struct tb_lock lock;
+	char path[64];
+};
+
+static pid_t other_pid;
+static int other_socket = -1;
+
+_Noreturn static void other_main(int socket)
+{
+	struct other_request request;
+	int fd = -1;
+
+	while (read(socket, &request, sizeof request) == sizeof request) {
+		if (fd < 0)
+			fd = open(request.path, O_RDWR);
+		request.err = lock_call(fd, request.command, &request.lock);
+		if (write(socket, &request, sizeof request) != sizeof request)
+			break;
+	}
+	_exit(0);
+}
+
+static err_t h_other_lock(struct fsc *fsc, const char *path, uint32_t command, struct tb_lock *lock)
+{
+	struct other_request request = {.command = command, .lock = *lock};
+	int pair[2];
+
+	(void)fsc;
+	if (other_socket < 0) {
+		if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) != 0 || (other_pid = fork()) < 0)
+			return -EIO;
+		if (other_pid == 0) {
+			dup2(pair[1], 3);
+			closefrom(4); // open files that both have would stay open
+			other_main(3);
+		}
+		close(pair[1]);
+		other_socket = pair[0];
+	}
+	snprintf(request.path, sizeof request.path, "%s", path);
+	if (write(other_socket, &request, sizeof request) != sizeof request ||
+	    read(other_socket, &request, sizeof request) != sizeof request)
+		return -EIO;
+	*lock = request.lock;
+	return request.err;
+}
+
+static err_t h_other_end(struct fsc *fsc)
+{
+	(void)fsc;
+	if (other_socket < 0)
+		return 0;
+	close(other_socket);
+	other_socket = -1;
+	return waitpid(other_pid, NULL, 0) == other_pid ? 0 : -EIO;
 }
 
 // getdents64(2) with room for few entries; what does not fit the caller's array is read again from its place.

@@ -8,6 +8,8 @@
 struct state {
 	struct process *process; // first: own_calls.h
 	struct test_run *run;
+	struct process *other; // of other_lock(); NULL: none
+	int32_t other_fd;
 };
 
 static err_t own_user(struct fsc *fsc, uint32_t uid, uint32_t gid)
@@ -25,6 +27,28 @@ static void own_check(struct fsc *fsc, bool ok, int64_t got, int64_t wanted, con
 {
 	(void)ok;
 	test_check_eq(((struct state *)fsc->state)->run, got, wanted, what, file, line);
+}
+
+static err_t own_other_lock(struct fsc *fsc, const char *path, uint32_t command, struct tb_lock *lock)
+{
+	struct state *state = fsc->state;
+	err_t err = 0;
+
+	if (state->other == NULL) {
+		err = process_create("other", state->process, &state->other);
+		if (err == 0)
+			err = vfs_open(state->other, TB_AT_FDCWD, path, TB_O_RDWR, 0, &state->other_fd);
+	}
+	return err != 0 ? err : vfs_lock(state->other, state->other_fd, command, lock);
+}
+
+static err_t own_other_end(struct fsc *fsc)
+{
+	struct state *state = fsc->state;
+	if (state->other != NULL)
+		process_put(state->other);
+	state->other = NULL;
+	return 0;
 }
 
 static const struct fsc_calls kernel_calls = FSC_CALLS(own);

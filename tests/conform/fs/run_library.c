@@ -25,6 +25,33 @@ static void own_umask(struct fsc *fsc, uint32_t mask)
 	fsc->calls->check(fsc, tb_umask(fsc_actor(fsc), mask, &old) == 0, 1, 0, "umask", __FILE__, __LINE__);
 }
 
+static tb_instance *the_instance;
+static tb_context *other; // of other_lock(); NULL: none
+static int32_t other_fd;
+
+static err_t own_other_lock(struct fsc *fsc, const char *path, uint32_t command, struct tb_lock *lock)
+{
+	tb_err err = 0;
+
+	(void)fsc;
+	if (other == NULL) {
+		err = tb_context_create(the_instance, &other);
+		if (err == 0)
+			err = tb_chdir(other, "/work");
+		if (err == 0)
+			err = tb_open(other, TB_AT_FDCWD, path, TB_O_RDWR, 0, &other_fd);
+	}
+	return err != 0 ? err : tb_lock(other, other_fd, command, lock);
+}
+
+static err_t own_other_end(struct fsc *fsc)
+{
+	tb_err err = other != NULL ? tb_context_destroy(other) : 0;
+	(void)fsc;
+	other = NULL;
+	return err;
+}
+
 #define own_check fsc_report_check
 static const struct fsc_calls library_calls = FSC_CALLS(own);
 
@@ -44,6 +71,7 @@ static bool body_run(tb_instance *instance, void (*run)(struct fsc *fsc))
 	tb_context *root;
 	bool good = tb_context_create(instance, &root) == 0 && tb_context_create(instance, &context) == 0;
 
+	the_instance = instance;
 	good = good && tb_mkdir(root, TB_AT_FDCWD, "/work", 0755) == 0;
 	good = good && tb_mount(root, "work", "/work", "tmpfs", 0, "mode=755") == 0;
 	good = good && tb_chdir(context, "/work") == 0;
