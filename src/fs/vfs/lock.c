@@ -165,6 +165,7 @@ static struct held *supply_take(struct supply *supply, const struct held *as)
 {
 	struct held *held = container_of(list_pop_front(&supply->free), struct held, link);
 	*held = *as;
+	held->link = (struct list_node){0};
 	return held;
 }
 
