@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SITES_MAX 512
+#define SITES_MAX 2048
 #define HITS_MAX 3u
 #define CONSOLE_SIZE (1u << 20)
 #define CALLERS 5
@@ -31,7 +31,8 @@ struct scenario {
 	unsigned callers;
 	unsigned flags;
 	const char *typed;
-	const char *commands; // %s: a trace file
+	const char *commands; // %s: a trace file, %A: an archive
+	bool initramfs;       // boots with the archive
 };
 
 static const struct scenario scenarios[] = {
@@ -57,6 +58,35 @@ static const struct scenario scenarios[] = {
 	 .mem_mib = 16,
 	 .sites_min = 20,
 	 .commands = "bench --runs 1; bench --runs 1 -j pair"},
+	{.name = "files",
+	 .cpus = 2,
+	 .mem_mib = 16,
+	 .sites_min = 60,
+	 .parts = true,
+	 .commands = "mkdir -p /a/b/c; echo one > /a/f; echo two >> /a/f; cat /a/f; cp /a/f /a/b/g; cp -r /a /z; mv "
+		     "/a/f /a/h; ln "
+		     "/a/h /a/i; ln -s h /a/j; touch /a/k; chmod 600 /a/h; chown 1:2 /a/h; stat /a/h; ls -l /a; tree "
+		     "/a; find /; grep "
+		     "-rn o /a; sha256 -r /a; hexdump /a/h; cat /a/h /a/i | grep o | sha256; cat < /a/h | more; echo "
+		     "'echo deep; cat "
+		     "/a/h' > /s; source /s; cd /a; pwd; cd; rm -r /z; df; mount; check"},
+	{.name = "mounts",
+	 .cpus = 2,
+	 .mem_mib = 16,
+	 .sites_min = 60,
+	 .commands = "mkdir /d /p /t /u; mount -t devfs d /d; mount -t proc p /p; mount -t tmpfs -o size=1M t /t; "
+		     "mount -o bind /t /u; "
+		     "touch /t/f; ls /u /d /p /p/1 /p/sys; cat /p/meminfo /p/stat /p/slabinfo /p/mounts /p/locks "
+		     "/p/1/status; cat "
+		     "/d/null; echo x > /d/full; sysctl; sysctl sched.slice_us=900; echo 800 > /p/sys/sched/slice_us; "
+		     "mount; df; umount "
+		     "/u; umount -l /t; umount /d; umount /p; check"},
+	{.name = "unpack",
+	 .cpus = 2,
+	 .mem_mib = 16,
+	 .sites_min = 40,
+	 .commands = "mkdir /x; unpack %A /x; find /x; unpack nowhere"},
+	{.name = "initramfs", .cpus = 2, .mem_mib = 16, .sites_min = 40, .commands = "find /", .initramfs = true},
 	{.name = "poweroff", .cpus = 2, .mem_mib = 16, .sites_min = 10, .commands = "ps; poweroff 3; ps"},
 	{.name = "callers", .cpus = 2, .mem_mib = 16, .sites_min = 10, .callers = CALLERS},
 	{.name = "terminal",
@@ -94,7 +124,8 @@ struct outcome {
 	const char *trouble;
 };
 
-static char commands[2048];
+static char commands[4096];
+static const char *archive;
 
 static void console_write(void *ctx, const char *bytes, size_t size_bytes)
 {
@@ -198,6 +229,7 @@ static void run(const struct scenario *scenario, const char *cmdline, struct con
 	config.write_fn = console_write;
 	config.write_ctx = console;
 	config.input_fd = typed_open(scenario->typed);
+	config.initramfs_path = scenario->initramfs ? archive : NULL;
 	outcome->boot = tb_create(&config, &instance);
 	if (outcome->boot != 0) {
 		outcome->trouble = "tb_create failed";
@@ -268,13 +300,29 @@ static void site_examine(const struct scenario *scenario, const struct site *sit
 	}
 }
 
+static void commands_make(const char *text, const char *trace)
+{
+	size_t used = 0;
+
+	for (; *text != '\0' && used + 1 < sizeof commands; text++) {
+		const char *name = text[0] != '%' ? NULL : text[1] == 's' ? trace : text[1] == 'A' ? archive : NULL;
+		if (name == NULL) {
+			commands[used++] = *text;
+			continue;
+		}
+		used += (size_t)snprintf(commands + used, sizeof commands - used, "%s", name);
+		text++;
+	}
+	commands[used < sizeof commands ? used : sizeof commands - 1] = '\0';
+}
+
 static void scenario_examine(const struct scenario *scenario, const char *trace, struct console *console)
 {
 	static struct site sites[SITES_MAX];
 	struct outcome outcome;
 	size_t fresh = 0;
 
-	snprintf(commands, sizeof commands, scenario->commands != NULL ? scenario->commands : "", trace);
+	commands_make(scenario->commands != NULL ? scenario->commands : "", trace);
 	run(scenario, "fault_record=1", console, &outcome);
 	size_t count = parse_sites(console->text, sites);
 	report(outcome.trouble == NULL && count >= scenario->sites_min && count < SITES_MAX && outcome.work.errors == 0,
@@ -292,12 +340,13 @@ int main(int argc, char **argv)
 {
 	struct console console = {malloc(CONSOLE_SIZE), 0};
 
-	if (console.text == NULL || argc < 2) {
-		fprintf(stderr, "usage: %s TRACE [SCENARIO]\n", argv[0]);
+	if (console.text == NULL || argc < 3) {
+		fprintf(stderr, "usage: %s TRACE ARCHIVE [SCENARIO]\n", argv[0]);
 		return 2;
 	}
+	archive = argv[2];
 	for (size_t i = 0; i < sizeof scenarios / sizeof scenarios[0]; i++)
-		if (argc < 3 || strcmp(argv[2], scenarios[i].name) == 0)
+		if (argc < 4 || strcmp(argv[3], scenarios[i].name) == 0)
 			scenario_examine(&scenarios[i], argv[1], &console);
 	printf("1..%u\n# %zu call stacks, %u failures injected: %u boots and %u workloads were refused, %u "
 	       "misbehaved\n",

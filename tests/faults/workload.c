@@ -11,6 +11,7 @@
 #include "kern/rcu.h"
 #include "kern/sched.h"
 #include "kern/string.h"
+#include "kern/vfs.h"
 
 #define OBJECTS 40u
 #define CROWD_MAX 600u
@@ -236,10 +237,63 @@ static err_t work_crowd(void)
 	return count >= 10 && count <= 12 && err == -ENOMEM ? 0 : -ENOMEM;
 }
 
+// Calls that no command makes, in a process of its own.
+static err_t work_calls(struct process *process)
+{
+	struct tb_lock lock = {.type = TB_F_WRLCK, .whence = TB_SEEK_SET, .start = 10, .size_bytes = 10};
+	struct tb_lock part = {.type = TB_F_UNLCK, .whence = TB_SEEK_SET, .start = 12, .size_bytes = 2};
+	uint32_t groups[] = {5, 6, 7};
+	size_t size = 5;
+	int32_t fd = -1;
+	int32_t none = -1;
+
+	err_t err = vfs_open(process, TB_AT_FDCWD, "/faults", TB_O_RDWR | TB_O_CREAT, 0666, &fd);
+	if (err != 0)
+		return err;
+	err = vfs_pwrite(process, fd, "far away", 8, 1u << 20, &size);
+	if (err == 0)
+		err = vfs_fallocate(process, fd, 0, 4096, 8192);
+	if (err == 0)
+		err = vfs_fallocate(process, fd, TB_FALLOC_PUNCH_HOLE | TB_FALLOC_KEEP_SIZE, 5000, 8192);
+	if (err == 0)
+		err = vfs_setxattr(process, TB_AT_FDCWD, "/faults", 0, "user.a", "value", 5, 0);
+	if (err == 0)
+		err = vfs_flock(process, fd, TB_LOCK_EX);
+	if (err == 0)
+		err = vfs_lock(process, fd, TB_F_SETLK, &lock);
+	if (err == 0)
+		err = vfs_lock(process, fd, TB_F_OFD_SETLK,
+			       &(struct tb_lock){.type = TB_F_WRLCK, .start = 50, .size_bytes = 1});
+	if (err == 0)
+		err = vfs_lock(process, fd, TB_F_SETLK, &part);
+	if (err == 0)
+		err = descriptor_dup(process, fd, 300, 0, &none); // the table grows
+	if (err == 0)
+		err = process_set_cred(process, 1, 2, groups, array_count(groups));
+	if (err == 0)
+		err = vfs_open(process, TB_AT_FDCWD, "/", TB_O_TMPFILE | TB_O_RDWR, 0600, &none) == -EACCES ? 0
+													    : -ENOMEM;
+	return err;
+}
+
+static err_t work_files(void)
+{
+	struct process *process;
+
+	err_t err = process_create("faults", vfs_monitor_process(), &process);
+	if (err == 0) {
+		err = work_calls(process);
+		process_put(process); // closes what is open
+	}
+	err_t gone = vfs_unlink(vfs_monitor_process(), TB_AT_FDCWD, "/faults", 0);
+	VERIFY(gone == 0 || gone == -ENOENT || gone == -ENOMEM);
+	return err;
+}
+
 int64_t tb_faults_workload(void *arg)
 {
-	err_t (*const parts[])(void) = {work_threads,     work_cache,  work_sizes, work_frames,
-					work_constructed, work_groups, work_rcu,   work_crowd};
+	err_t (*const parts[])(void) = {work_threads, work_cache, work_sizes, work_frames, work_constructed,
+					work_groups,  work_rcu,   work_crowd, work_files};
 	struct tb_faults_call *call = arg;
 	for (uint32_t i = 0; call->parts && i < array_count(parts); i++)
 		call->errors += parts[i]() != 0;
