@@ -46,8 +46,11 @@ err_t io_zero(struct io *io, size_t size_bytes) must_check;
 // A frame of a file's contents. Found under RCU, used under a reference.
 struct page {
 	struct refcount refs; // the mapping holds one
+	uint32_t flags;       // atomic: enum page_flags, of cached files' (kern/page_cache.h), as the three below
 	uint64_t index;       // in frames from the file's beginning
 	void *frame;
+	struct mapping *mapping; // atomic; changes under the page's lock; NULL: it belongs to no file any more
+	struct list_node lru;    // the cache's
 	struct rcu_head rcu;
 };
 
@@ -55,9 +58,10 @@ struct page_node;
 
 // The pages of a file by index: a radix tree that readers walk under RCU.
 struct mapping {
-	struct spinlock lock;   // writers
-	struct page_node *root; // RCU
-	uint64_t count;         // pages; under lock
+	struct spinlock lock;     // writers
+	struct page_node *root;   // RCU
+	uint64_t count;           // pages; under lock
+	struct page_cache *cache; // NULL: the pages are the file itself; immutable once in use
 };
 
 void mapping_init(struct mapping *mapping);
@@ -73,6 +77,12 @@ bool mapping_next(struct mapping *mapping, uint64_t from, uint64_t *index) must_
 // Takes out all pages from `first` to `last`; returns how many. Thread context.
 uint64_t mapping_remove(struct mapping *mapping, uint64_t first, uint64_t last);
 void page_put(struct page *page);
+
+// Takes one page out, which is in; the mapping's reference is the caller's now. Pages may carry a tag, by which they are found again; it goes
+// with the page. Any thread context.
+void mapping_take(struct mapping *mapping, struct page *page);
+void mapping_tag(struct mapping *mapping, uint64_t index, bool on);
+bool mapping_next_tagged(struct mapping *mapping, uint64_t from, uint64_t *index) must_check;
 err_t mapping_check(struct mapping *mapping) must_check;
 
 // ---- inode ---------------------------------------------------------------------------------------------------------------
@@ -238,10 +248,11 @@ struct superblock {
 	struct refcount refs; // mounts and open files
 	const struct fs_type *type;
 	const struct superblock_ops *ops;
-	struct dentry *root; // counted
-	uint32_t dev;        // number of the device that stat tells
-	uint32_t flags;      // atomic: enum tb_mount_flags
-	void *data;          // the filesystem's
+	struct dentry *root;     // counted
+	uint32_t dev;            // number of the device that stat tells
+	uint32_t flags;          // atomic: enum tb_mount_flags
+	void *data;              // the filesystem's
+	struct flusher *flusher; // kern/page_cache.h; NULL: it has none
 	struct mutex rename_lock;
 	struct spinlock lru_lock;
 	struct list lru; // dentries that nobody may be using, oldest first
@@ -267,7 +278,10 @@ struct file {
 	uint32_t flags;        // atomic: enum tb_open_flags that stay
 	struct mutex pos_lock; // position
 	uint64_t pos;
-	void *data; // the filesystem's
+	uint64_t ahead_next;  // where one who reads on comes next; the three below are hints, or atomic
+	uint32_t ahead_pages; // window of read-ahead
+	uint32_t error_seen;  // flush errors that this open file has told of
+	void *data;           // the filesystem's
 };
 
 // Of what has no contents here: devices without a driver, pipes and sockets (-ENXIO to open), symbolic links.

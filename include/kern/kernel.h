@@ -63,6 +63,7 @@ struct kernel {
 #if !CONFIG_TINY
 	struct process_state *processes;
 	struct vfs_state *vfs;
+	struct cache_state *page_cache;
 	int64_t (*file_call)(void *arg); // struct tb_file_call; how the library's calls reach the filesystems
 	err_t (*monitor_open)(const char *path, uint32_t how, struct monitor_stream **out); // monitor_set_open()
 #endif

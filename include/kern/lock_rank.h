@@ -19,12 +19,14 @@ enum lock_rank {
 	LOCK_RANK_TEST_OUTER,
 	LOCK_RANK_TEST_MIDDLE,
 	LOCK_RANK_TEST_INNER,
-	LOCK_RANK_FILE_POS,   // an open file's position
-	LOCK_RANK_MOUNTS,     // mount trees
-	LOCK_RANK_RENAME,     // renames between directories of a filesystem
-	LOCK_RANK_INODE,      // nested: parents first, then by number
-	LOCK_RANK_PRESSURE,   // mem: list of pressure callbacks; anybody who allocates may come to it
-	LOCK_RANK_CACHE_LIST, // slab: list of caches
+	LOCK_RANK_FILE_POS,    // an open file's position
+	LOCK_RANK_MOUNTS,      // mount trees
+	LOCK_RANK_RENAME,      // renames between directories of a filesystem
+	LOCK_RANK_INODE,       // nested: parents first, then by number
+	LOCK_RANK_FLUSH,       // page cache: one flush of an inode at a time
+	LOCK_RANK_CACHE_USERS, // page cache: who has a flusher
+	LOCK_RANK_PRESSURE,    // mem: list of pressure callbacks; anybody who allocates may come to it
+	LOCK_RANK_CACHE_LIST,  // slab: list of caches
 	LOCK_RANK_SLEEPING_LAST,
 
 	// Spinlocks that no interrupt takes. They are held unmasked, so they come before all that interrupts take: an interrupt may
@@ -43,7 +45,11 @@ enum lock_rank {
 	LOCK_RANK_MOUNT,
 	LOCK_RANK_FS, // a filesystem's own
 	LOCK_RANK_INODE_ATTR,
+	LOCK_RANK_FLUSHER_LIST,
+	LOCK_RANK_FLUSHER,
 	LOCK_RANK_MAPPING,
+	LOCK_RANK_PAGE_LRU,
+	LOCK_RANK_READ_AHEAD,
 	LOCK_RANK_SLAB_DEPOT,
 	LOCK_RANK_SLAB,
 	LOCK_RANK_FRAME_CPU,

@@ -4,6 +4,7 @@
 #include "procfs_impl.h"
 
 #include "kern/cpu.h"
+#include "kern/page_cache.h"
 #include "kern/sched.h"
 #include "kern/timer.h"
 
@@ -24,6 +25,7 @@ static void add_slab(const struct slab_info *info, void *arg)
 err_t proc_meminfo(struct text *text, uint32_t number)
 {
 	struct frame_info frames;
+	struct cache_info cache;
 	uint64_t slab = 0;
 
 	(void)number;
@@ -32,6 +34,9 @@ err_t proc_meminfo(struct text *text, uint32_t number)
 	uint64_t available = (uint64_t)frames.free + frames.cached;
 	text_add(text, "MemTotal:       %8llu kB\nMemFree:        %8llu kB\nMemAvailable:   %8llu kB\n",
 		 kib(frames.total), kib(available), kib(available));
+	cache_get_info(&cache);
+	text_add(text, "Cached:         %8llu kB\nDirty:          %8llu kB\nWriteback:      %8llu kB\n",
+		 kib(cache.pages), kib(cache.dirty), kib(cache.writeback));
 	text_add(text, "Slab:           %8llu kB\nReserved:       %8llu kB\nPeakUsed:       %8llu kB\n", kib(slab),
 		 kib(frames.reserved), kib(frames.peak_used));
 	return 0;

@@ -204,6 +204,10 @@ static err_t seek_pages(struct inode *inode, uint64_t from, bool data, uint64_t 
 
 	if (from >= size)
 		return ERR(ENXIO);
+	if (inode->mapping.cache != NULL) { // what is not in the cache may be data: all of it counts
+		*found = data ? from : size;
+		return 0;
+	}
 	if (data) {
 		if (!mapping_next(&inode->mapping, index, &next) || next * FRAME_SIZE >= size)
 			return ERR(ENXIO);

@@ -3,6 +3,7 @@
 // Inodes: life, times, permission (path_resolution(7), inode(7)). There are no capabilities yet: uid 0 has them all.
 #include "vfs_impl.h"
 
+#include "kern/page_cache.h"
 #include "kern/sched.h"
 
 #define NANOSECONDS 1000000000ull
@@ -36,8 +37,19 @@ void inode_get(struct inode *inode)
 	refcount_get(&inode->refs);
 }
 
+static void orphan_check(struct inode *inode)
+{
+	spin_lock(&inode->attr_lock);
+	bool orphan = inode->nlink == 0;
+	spin_unlock(&inode->attr_lock);
+	if (orphan)
+		cache_orphan(inode);
+}
+
 void inode_put(struct inode *inode)
 {
+	if (inode->mapping.cache != NULL)
+		orphan_check(inode);
 	if (!refcount_put(&inode->refs))
 		return;
 	file_locks_free(inode);

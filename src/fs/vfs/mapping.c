@@ -15,6 +15,7 @@ struct page_node {
 	struct rcu_head rcu;
 	uint32_t shift;          // of this level's part of an index; 0: the slots hold pages
 	uint32_t used;           // slots; mapping->lock
+	uint64_t tagged;         // a bit for each slot that is, or leads to, a tagged page; mapping->lock
 	void *slots[NODE_SLOTS]; // atomic: struct page_node, or struct page
 };
 
@@ -28,6 +29,7 @@ void mapping_init(struct mapping *mapping)
 	spin_init(&mapping->lock, LOCK_RANK_MAPPING, "mapping");
 	mapping->root = NULL;
 	mapping->count = 0;
+	mapping->cache = NULL;
 }
 
 static void page_free(struct rcu_head *head)
@@ -178,6 +180,7 @@ static struct page_node *leaf_make_locked(struct mapping *mapping, uint64_t inde
 	while (!node_covers(node, index)) {
 		struct page_node *above = take_node(supply, node->shift + NODE_BITS);
 		slot_fill(above, 0, node);
+		above->tagged = node->tagged != 0;
 		atomic_store_ptr_release(&mapping->root, above);
 		node = above;
 	}
@@ -210,6 +213,7 @@ err_t mapping_add(struct mapping *mapping, uint64_t index, struct page **out, bo
 			struct page *found = leaf->slots[slot_of(leaf, index)];
 			if (found == NULL) {
 				found = supply.page;
+				found->mapping = mapping->cache != NULL ? mapping : NULL;
 				supply.page = NULL;
 				slot_fill(leaf, index, found);
 				mapping->count++;
@@ -267,6 +271,72 @@ bool mapping_next(struct mapping *mapping, uint64_t from, uint64_t *index)
 	return page != NULL;
 }
 
+// Clears the tag of the last node's slot, and those that lead to it as long as they lead to no other.
+static void untag_locked(struct page_node *const way[], uint32_t depth, uint64_t index)
+{
+	while (depth > 0) {
+		struct page_node *node = way[--depth];
+		node->tagged &= ~((uint64_t)1 << slot_of(node, index));
+		if (node->tagged != 0)
+			return;
+	}
+}
+
+void mapping_tag(struct mapping *mapping, uint64_t index, bool on)
+{
+	struct page_node *way[NODES_MAX];
+	uint32_t depth = 0;
+
+	spin_lock(&mapping->lock);
+	for (struct page_node *node = mapping->root; node != NULL;
+	     node = node->shift > 0 ? node->slots[slot_of(node, index)] : NULL) {
+		if (on)
+			node->tagged |= (uint64_t)1 << slot_of(node, index);
+		way[depth++] = node;
+	}
+	if (!on)
+		untag_locked(way, depth, index);
+	spin_unlock(&mapping->lock);
+}
+
+// Down along set bits; a slot that `from` itself does not lead to is entered at its beginning.
+static bool tagged_below(const struct page_node *node, uint64_t from, uint64_t *index)
+{
+	for (;;) {
+		uint64_t bits = node->tagged >> slot_of(node, from) << slot_of(node, from);
+		if (bits == 0)
+			return false;
+		uint32_t slot = (uint32_t)__builtin_ctzll(bits);
+		if (slot != slot_of(node, from)) {
+			uint64_t span = (uint64_t)1 << node->shift;
+			from = (from & ~(span * NODE_SLOTS - 1)) | slot * span;
+		}
+		if (node->shift == 0) {
+			*index = from;
+			return true;
+		}
+		uint64_t found = from;
+		const struct page_node *below = node->slots[slot];
+		if (tagged_below(below, from, &found)) {
+			*index = found;
+			return true;
+		}
+		uint64_t span = (uint64_t)1 << node->shift; // nothing behind `from` in this slot: on to the next
+		if (slot == NODE_SLOTS - 1)
+			return false;
+		from = (from & ~(span - 1)) + span;
+	}
+}
+
+bool mapping_next_tagged(struct mapping *mapping, uint64_t from, uint64_t *index)
+{
+	spin_lock(&mapping->lock);
+	const struct page_node *root = mapping->root;
+	bool found = root != NULL && node_covers(root, from) && tagged_below(root, from, index);
+	spin_unlock(&mapping->lock);
+	return found;
+}
+
 // Takes the page out, and the nodes that it leaves empty.
 static void take_out_locked(struct mapping *mapping, uint64_t index)
 {
@@ -278,6 +348,7 @@ static void take_out_locked(struct mapping *mapping, uint64_t index)
 		way[depth++] = node;
 	way[depth++] = node;
 	mapping->count--;
+	untag_locked(way, depth, index);
 	while (depth > 0) {
 		node = way[--depth];
 		atomic_store_ptr_release(&node->slots[slot_of(node, index)], (void *)NULL);
@@ -287,6 +358,13 @@ static void take_out_locked(struct mapping *mapping, uint64_t index)
 			atomic_store_ptr_release(&mapping->root, (struct page_node *)NULL);
 		rcu_call(&node->rcu, node_free);
 	}
+}
+
+void mapping_take(struct mapping *mapping, struct page *page)
+{
+	spin_lock(&mapping->lock);
+	take_out_locked(mapping, page->index);
+	spin_unlock(&mapping->lock);
 }
 
 uint64_t mapping_remove(struct mapping *mapping, uint64_t first, uint64_t last)

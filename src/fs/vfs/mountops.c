@@ -122,6 +122,8 @@ err_t vfs_umount(struct process *process, const char *path, uint32_t flags)
 		walk_end(&walk);
 		return err;
 	}
+	struct superblock *sb = walk.at.mount->sb;
+	refcount_get(&sb->refs); // the last reference may take long to go: not under the lock
 	mutex_lock(&vfs->mount_lock);
 	mount = walk.at.mount;
 	bool detached = mount->ns == NULL || mount->parent == NULL; // the root stays
@@ -133,6 +135,7 @@ err_t vfs_umount(struct process *process, const char *path, uint32_t flags)
 	else
 		err = mount_detach_locked(mount, (flags & TB_MNT_DETACH) != 0);
 	mutex_unlock(&vfs->mount_lock);
+	superblock_put(sb);
 	return err;
 }
 

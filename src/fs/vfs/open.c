@@ -3,6 +3,7 @@
 // open(2): from a path to an open file to a descriptor.
 #include "vfs_impl.h"
 
+#include "kern/page_cache.h"
 #include "kern/string.h"
 
 // Flags that stay with the open file.
@@ -45,6 +46,7 @@ err_t file_make(const struct path *path, struct inode *inode, uint32_t flags, st
 	inode_get(inode);
 	file->flags = flags & FLAGS_KEPT;
 	file->ops = inode->file_ops;
+	file->error_seen = cache_error_sample(inode);
 	err_t err = !(flags & TB_O_PATH) && file->ops->open != NULL ? file->ops->open(file) : 0;
 	if (err != 0) {
 		file->ops = &no_file_ops; // nothing to release

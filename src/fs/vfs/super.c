@@ -4,6 +4,7 @@
 #include "vfs_impl.h"
 
 #include "kern/log.h"
+#include "kern/page_cache.h"
 #include "kern/string.h"
 
 err_t fs_register(const struct fs_type *type)
@@ -125,6 +126,12 @@ void superblock_put(struct superblock *sb)
 	spin_lock(&vfs->list_lock);
 	list_remove(&sb->link);
 	spin_unlock(&vfs->list_lock);
+	if (sb->flusher != NULL) {
+		err_t err = sb->ops->sync != NULL ? sb->ops->sync(sb) : cache_flush_all(sb);
+		if (err != 0)
+			log_err("vfs: device %u is unmounted with errors: %pe", sb->dev, ERR_PTR(err));
+		cache_detach(sb);
+	}
 	dentry_free_tree(sb);
 	dentry_put(sb->root);
 	VERIFY(list_is_empty(&sb->lru));

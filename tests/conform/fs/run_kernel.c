@@ -3,6 +3,8 @@
 // The filesystem bodies over the kernel's VFS, on a tmpfs of their own.
 #include "own_calls.h"
 
+#include "testfs.h"
+
 #include "kern/test.h"
 
 struct state {
@@ -54,14 +56,14 @@ static err_t own_other_end(struct fsc *fsc)
 static const struct fsc_calls kernel_calls = FSC_CALLS(own);
 
 // One body in a process and on a filesystem of its own; both must go without a rest.
-static void conform(TEST_RUN, void (*body)(struct fsc *fsc))
+static void conform(TEST_RUN, const char *type, const char *options, void (*body)(struct fsc *fsc))
 {
 	struct state state = {.run = test_run_};
 	struct fsc fsc = {.calls = &kernel_calls, .state = &state};
 	struct process *monitor = vfs_monitor_process();
 
 	REQUIRE(vfs_mkdir(monitor, TB_AT_FDCWD, "/conform", 0755) == 0);
-	CHECK_EQ(vfs_mount(monitor, "conform", "/conform", "tmpfs", 0, "mode=755", NULL), 0);
+	CHECK_EQ(vfs_mount(monitor, "conform", "/conform", type, 0, options, NULL), 0);
 	CHECK_EQ(process_create("conform", monitor, &state.process), 0);
 	CHECK_EQ(vfs_mkdir(state.process, TB_AT_FDCWD, "/conform/work", 0755), 0);
 	CHECK_EQ(vfs_chdir(state.process, "/conform/work"), 0);
@@ -74,7 +76,18 @@ static void conform(TEST_RUN, void (*body)(struct fsc *fsc))
 #define X(name)                                                                                                        \
 	TEST(fs_conform, name)                                                                                         \
 	{                                                                                                              \
-		conform(test_run_, fsc_##name);                                                                        \
+		conform(test_run_, "tmpfs", "mode=755", fsc_##name);                                                   \
 	}
 FSC_BODIES(X)
+#undef X
+
+// The same over cached pages, where a file may be evicted at any time.
+#define X(name)                                                                                                        \
+	TEST(fs_cached, name)                                                                                          \
+	{                                                                                                              \
+		CHECK_EQ(testfs_register(), 0);                                                                        \
+		conform(test_run_, "testfs", "4", fsc_##name);                                                         \
+		testfs_unregister();                                                                                   \
+	}
+FSC_CACHED_BODIES(X)
 #undef X
