@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The page cache over a store that takes its time and fails on request: contents, windows, dirty limits, errors, reclaim, races of writers,
-// cutters, readers and flushers.
+// The page cache over a store that takes its time and fails on request: contents, windows, dirty limits, errors, reclaim.
 #include "testfs.h"
 
 #include "kern/rand.h"
@@ -15,73 +14,6 @@
 static struct process *root(void)
 {
 	return vfs_monitor_process();
-}
-
-struct stage {
-	struct test_run *run;
-	struct superblock *sb;
-	struct testfs_knobs *knobs;
-};
-
-static bool stage_begin(struct stage *stage, TEST_RUN, const char *options)
-{
-	stage->run = test_run_;
-	CHECK_EQ(testfs_register(), 0);
-	CHECK_EQ(vfs_mkdir(root(), TB_AT_FDCWD, "/c", 0755), 0);
-	err_t err = vfs_mount(root(), "test", "/c", "testfs", 0, options, NULL);
-	CHECK_EQ(err, 0);
-	stage->sb = err == 0 ? testfs_sb("/c") : NULL;
-	stage->knobs = err == 0 ? testfs_knobs_of(stage->sb) : NULL;
-	return err == 0;
-}
-
-static void stage_end(struct stage *stage)
-{
-	struct test_run *test_run_ = stage->run;
-	struct cache_info info;
-
-	CHECK_EQ(atomic_load_u32_relaxed(&stage->knobs->broken), 0);
-	CHECK_EQ(vfs_umount(root(), "/c", 0), 0);
-	cache_get_info(&info);
-	CHECK_EQ(info.pages, 0);
-	CHECK_EQ(info.dirty, 0);
-	CHECK_EQ(info.writeback, 0);
-	CHECK_EQ(vfs_unlink(root(), TB_AT_FDCWD, "/c", TB_AT_REMOVEDIR), 0);
-	testfs_unregister();
-}
-
-static int32_t open_file(TEST_RUN, const char *path)
-{
-	int32_t fd = -1;
-	CHECK_EQ(vfs_open(root(), TB_AT_FDCWD, path, TB_O_RDWR | TB_O_CREAT, 0644, &fd), 0);
-	return fd;
-}
-
-static struct inode *inode_of(int32_t fd)
-{
-	struct object *object;
-	struct inode *inode = NULL;
-
-	if (descriptor_get(root(), fd, NULL, 0, &object, NULL) == 0) {
-		inode = container_of(object, struct file, object)->inode;
-		object_put(object); // the descriptor keeps it
-	}
-	return inode;
-}
-
-// Everything clean goes.
-static void evict_all(void)
-{
-	for (uint32_t i = 0; i < 3; i++) // used ones get their second chance
-		(void)!cache_reclaim(&cache_state()->pressure, 100000);
-}
-
-static uint32_t tunable_change(const char *name, uint64_t value)
-{
-	const struct tunable *tunable = tunable_find(name);
-	uint32_t before = (uint32_t)tunable->get();
-	(void)!tunable->set(value);
-	return before;
 }
 
 // ---- contents ------------------------------------------------------------------------------------------------------------
@@ -111,7 +43,7 @@ static void contents(TEST_RUN, const char *cluster)
 
 	REQUIRE(model != NULL && bytes != NULL && stage_begin(&stage, test_run_, cluster));
 	rand_open(&chance, cluster, 0);
-	int32_t fd = open_file(test_run_, "/c/f");
+	int32_t fd = stage_open(test_run_, "/c/f");
 	for (uint32_t round = 0; round < 120; round++) {
 		uint32_t what = rand_below(&chance, 10);
 		uint32_t at = rand_below(&chance, MODEL_BYTES - 20000);
@@ -130,15 +62,15 @@ static void contents(TEST_RUN, const char *cluster)
 			CHECK_EQ(vfs_fsync(root(), fd), 0);
 			CHECK_EQ(cache_state()->dirty, 0);
 		} else if (what < 9) {
-			evict_all();
+			stage_evict();
 		} else {
 			model_compare(test_run_, fd, model, size);
 		}
-		CHECK_EQ(cache_check(inode_of(fd)), 0);
+		CHECK_EQ(cache_check(stage_inode(fd)), 0);
 	}
 	CHECK_EQ(vfs_fsync(root(), fd), 0);
-	evict_all();
-	CHECK_EQ(inode_of(fd)->mapping.count, 0);
+	stage_evict();
+	CHECK_EQ(stage_inode(fd)->mapping.count, 0);
 	model_compare(test_run_, fd, model, size);
 	CHECK_EQ(vfs_close(root(), fd), 0);
 	kfree(model);
@@ -169,7 +101,7 @@ TEST(fs_cache, who_reads_on_is_read_ahead_for)
 	size_t done;
 
 	REQUIRE(stage_begin(&stage, test_run_, "1"));
-	int32_t fd = open_file(test_run_, "/c/f");
+	int32_t fd = stage_open(test_run_, "/c/f");
 	CHECK_EQ(vfs_ftruncate(root(), fd, (int64_t)WINDOW_PAGES * FRAME_SIZE), 0);
 	cache_get_info(&before);
 	for (uint32_t i = 0; i < WINDOW_PAGES; i++) {
@@ -181,7 +113,7 @@ TEST(fs_cache, who_reads_on_is_read_ahead_for)
 	CHECK_EQ(after.fills - before.fills, WINDOW_PAGES);   // each page once
 	CHECK(stage.knobs->fills < WINDOW_PAGES / 8);         // in windows
 	CHECK(after.ahead - before.ahead > WINDOW_PAGES / 2); // most of them before they were asked for
-	evict_all();
+	stage_evict();
 	// Here and there: nothing but what was asked for.
 	stage.knobs->fills = 0;
 	cache_get_info(&before);
@@ -193,7 +125,7 @@ TEST(fs_cache, who_reads_on_is_read_ahead_for)
 	CHECK_EQ(after.ahead, before.ahead);
 	// No window: page by page.
 	uint32_t was = tunable_change("vm.readahead_pages", 0);
-	evict_all();
+	stage_evict();
 	uint64_t position;
 	CHECK_EQ(vfs_seek(root(), fd, 0, TB_SEEK_SET, &position), 0);
 	stage.knobs->fills = 0;
@@ -212,10 +144,10 @@ TEST(fs_cache, a_fill_that_fails_is_the_readers)
 	size_t done;
 
 	REQUIRE(stage_begin(&stage, test_run_, "1"));
-	int32_t fd = open_file(test_run_, "/c/f");
+	int32_t fd = stage_open(test_run_, "/c/f");
 	CHECK_EQ(vfs_pwrite(root(), fd, "here", 4, 3 * FRAME_SIZE, &done), 0);
 	CHECK_EQ(vfs_fsync(root(), fd), 0);
-	evict_all();
+	stage_evict();
 	atomic_store_u32_relaxed(&stage.knobs->fill_fails, UINT32_MAX);
 	CHECK_EQ(vfs_pread(root(), fd, page, 4, 3 * FRAME_SIZE, &done), -EIO);
 	CHECK_EQ(vfs_pwrite(root(), fd, "x", 1, 3 * FRAME_SIZE + 1, &done), -EIO); // part of a page that cannot be read
@@ -227,7 +159,7 @@ TEST(fs_cache, a_fill_that_fails_is_the_readers)
 	CHECK(done == 4 && memcmp(page, "here", 4) == 0);
 	atomic_store_u32_relaxed(&stage.knobs->reserve_fails, 1);
 	CHECK_EQ(vfs_pwrite(root(), fd, "x", 1, 9 * FRAME_SIZE, &done), -ENOSPC);
-	CHECK_EQ(inode_size(inode_of(fd)), 3 * FRAME_SIZE + 4);
+	CHECK_EQ(inode_size(stage_inode(fd)), 3 * FRAME_SIZE + 4);
 	CHECK_EQ(vfs_close(root(), fd), 0);
 	stage_end(&stage);
 }
@@ -241,17 +173,17 @@ TEST(fs_cache, every_fsync_hears_of_a_failure_once)
 	size_t done;
 
 	REQUIRE(stage_begin(&stage, test_run_, "1"));
-	int32_t a = open_file(test_run_, "/c/f");
-	int32_t b = open_file(test_run_, "/c/f");
+	int32_t a = stage_open(test_run_, "/c/f");
+	int32_t b = stage_open(test_run_, "/c/f");
 	CHECK_EQ(vfs_write(root(), a, "text", 4, &done), 0);
 	atomic_store_u32_relaxed(&stage.knobs->flush_fails, 1);
 	CHECK_EQ(vfs_fsync(root(), a), -EIO);
 	CHECK_EQ(cache_state()->dirty, 1); // not lost
 	CHECK_EQ(vfs_fsync(root(), a), 0); // tried again, and well
-	CHECK(testfs_stored(inode_of(a), 0, page) && memcmp(page, "text", 4) == 0);
+	CHECK(testfs_stored(stage_inode(a), 0, page) && memcmp(page, "text", 4) == 0);
 	CHECK_EQ(vfs_fsync(root(), b), -EIO); // it had failed, and b has not heard of it
 	CHECK_EQ(vfs_fsync(root(), b), 0);
-	int32_t c = open_file(test_run_, "/c/f"); // everybody knows
+	int32_t c = stage_open(test_run_, "/c/f"); // everybody knows
 	CHECK_EQ(vfs_fsync(root(), c), 0);
 	// Behind everybody's back: who opens next is told.
 	CHECK_EQ(vfs_write(root(), a, "more", 4, &done), 0);
@@ -261,10 +193,10 @@ TEST(fs_cache, every_fsync_hears_of_a_failure_once)
 	atomic_store_u32_relaxed(&stage.knobs->flush_fails, 1);
 	CHECK_EQ(vfs_sync(), -EIO);
 	CHECK_EQ(vfs_sync(), 0);
-	a = open_file(test_run_, "/c/f");
+	a = stage_open(test_run_, "/c/f");
 	CHECK_EQ(vfs_fsync(root(), a), -EIO);
 	CHECK_EQ(vfs_fsync(root(), a), 0);
-	b = open_file(test_run_, "/c/f");
+	b = stage_open(test_run_, "/c/f");
 	CHECK_EQ(vfs_fsync(root(), b), 0);
 	CHECK_EQ(vfs_close(root(), a), 0);
 	CHECK_EQ(vfs_close(root(), b), 0);
@@ -277,7 +209,7 @@ TEST(fs_cache, what_cannot_be_flushed_is_lost_with_the_mount)
 	size_t done;
 
 	REQUIRE(stage_begin(&stage, test_run_, "1"));
-	int32_t fd = open_file(test_run_, "/c/f");
+	int32_t fd = stage_open(test_run_, "/c/f");
 	CHECK_EQ(vfs_write(root(), fd, "text", 4, &done), 0);
 	CHECK_EQ(vfs_close(root(), fd), 0);
 	atomic_store_u32_relaxed(&stage.knobs->flush_fails, UINT32_MAX);
@@ -294,7 +226,7 @@ TEST(fs_cache, flushed_when_it_has_been_dirty_for_long)
 	uint32_t interval = tunable_change("vm.writeback_interval_ms", 20);
 	uint32_t expire = tunable_change("vm.dirty_expire_ms", 60);
 	REQUIRE(stage_begin(&stage, test_run_, "1"));
-	int32_t fd = open_file(test_run_, "/c/f");
+	int32_t fd = stage_open(test_run_, "/c/f");
 	CHECK_EQ(vfs_write(root(), fd, "text", 4, &done), 0);
 	CHECK_EQ(stage.knobs->flushes, 0);
 	sleep_ns(400 * MS);
@@ -312,7 +244,7 @@ TEST(fs_cache, files_that_are_gone_are_not_flushed)
 	size_t done;
 
 	REQUIRE(stage_begin(&stage, test_run_, "1"));
-	int32_t fd = open_file(test_run_, "/c/f");
+	int32_t fd = stage_open(test_run_, "/c/f");
 	CHECK_EQ(vfs_write(root(), fd, "text", 4, &done), 0);
 	CHECK_EQ(vfs_unlink(root(), TB_AT_FDCWD, "/c/f", 0), 0);
 	CHECK_EQ(vfs_close(root(), fd), 0);
@@ -341,7 +273,7 @@ static void dirtier_main(void *arg)
 
 	path[4] = (char)('0' + dirtier->number);
 	memset(page, 'd', sizeof page);
-	int32_t fd = open_file(dirtier->run, path);
+	int32_t fd = stage_open(dirtier->run, path);
 	for (uint32_t i = 0; i < dirtier->pages && dirtier->err == 0; i++) {
 		dirtier->err = vfs_pwrite(root(), fd, page, sizeof page, (uint64_t)i * FRAME_SIZE, &done);
 		dirtier->most = MAX(dirtier->most, atomic_load_u32_relaxed(&cache_state()->dirty));
@@ -402,7 +334,7 @@ TEST(fs_cache, pages_go_when_memory_runs_short)
 	REQUIRE(piece != NULL && stage_begin(&stage, test_run_, "4"));
 	frame_get_info(&frames);
 	cache_get_info(&before);
-	int32_t fd = open_file(test_run_, "/c/f");
+	int32_t fd = stage_open(test_run_, "/c/f");
 	CHECK_EQ(vfs_ftruncate(root(), fd, 2 * (int64_t)frames.total * FRAME_SIZE), 0);
 	for (uint64_t at = 0; at < 2ull * frames.total; at += 16) {
 		err_t err = vfs_read(root(), fd, piece, 16 * FRAME_SIZE, &done);
@@ -419,125 +351,4 @@ TEST(fs_cache, pages_go_when_memory_runs_short)
 	CHECK_EQ(vfs_close(root(), fd), 0);
 	kfree(piece);
 	stage_end(&stage);
-}
-
-// ---- races ---------------------------------------------------------------------------------------------------------------
-
-#define RACERS 4u
-#define RACE_BLOCKS 96u // of 512 bytes
-#define RACE_ROUNDS 40u
-
-struct race {
-	struct test_run *run;
-	struct testfs_knobs *knobs;
-	uint32_t next; // atomic
-};
-
-// A block holds zeros, or its number and one byte throughout: whatever is torn or misplaced shows.
-static void block_make(uint8_t block[512], uint32_t number, uint8_t value)
-{
-	memset(block, value | 1, 512);
-	memcpy(block, &number, sizeof number);
-}
-
-static bool block_is_good(const uint8_t block[512], uint32_t number)
-{
-	uint32_t found;
-
-	memcpy(&found, block, sizeof found);
-	for (uint32_t i = 5; i < 512; i++)
-		if (block[i] != block[4])
-			return false;
-	return block[4] == 0 ? found == 0 : found == number;
-}
-
-static void race_step(struct race *race, struct process *process, int32_t fd, struct rand_stream *chance)
-{
-	static const char *const steps[] = {"write", "write", "write", "write", "write", "write", "read",	"read",
-					    "read",  "read",  "read",  "read",	"cut",	 "fsync", "reclaim", "fail"};
-	uint8_t block[512];
-	uint32_t number = rand_below(chance, RACE_BLOCKS);
-	uint32_t what = rand_below(chance, 16);
-	size_t done = 0;
-	err_t err = 0;
-
-	if (what < 6) {
-		block_make(block, number, (uint8_t)rand_u32(chance));
-		err = vfs_pwrite(process, fd, block, sizeof block, number * 512, &done);
-	} else if (what < 12) {
-		err = vfs_pread(process, fd, block, sizeof block, number * 512, &done);
-		if (err == 0 && done == sizeof block)
-			test_check(race->run, block_is_good(block, number), "a whole block", __FILE__, __LINE__);
-	} else if (what < 13) {
-		err = vfs_ftruncate(process, fd, (int64_t)number * 512);
-	} else if (what < 14) {
-		err = vfs_fsync(process, fd);
-		err = err == -EIO ? 0 : err; // of a flush that was made to fail
-	} else if (what < 15) {
-		(void)!cache_reclaim(&cache_state()->pressure, 5);
-	} else {
-		atomic_store_u32_relaxed(&race->knobs->flush_fails, 1);
-	}
-	test_check_eq(race->run, err, 0, steps[what], __FILE__, __LINE__);
-}
-
-static void race_main(void *arg)
-{
-	struct race *race = arg;
-	struct rand_stream chance;
-	struct process *process;
-	int32_t fd = -1;
-
-	rand_open(&chance, "race", atomic_fetch_add_u32_relaxed(&race->next, 1));
-	if (process_create("race", root(), &process) != 0)
-		return;
-	err_t err = vfs_open(process, TB_AT_FDCWD, "/c/f", TB_O_RDWR, 0, &fd);
-	test_check(race->run, err == 0, "open", __FILE__, __LINE__);
-	for (uint32_t i = 0; i < RACE_ROUNDS; i++)
-		race_step(race, process, fd, &chance);
-	process_put(process);
-}
-
-static void races(TEST_RUN, const char *cluster)
-{
-	struct stage stage;
-	struct race race = {.run = test_run_};
-	struct thread *threads[RACERS];
-	uint8_t block[512];
-	size_t done;
-
-	uint32_t interval = tunable_change("vm.writeback_interval_ms", 10);
-	uint32_t expire = tunable_change("vm.dirty_expire_ms", 0);
-	REQUIRE(stage_begin(&stage, test_run_, cluster));
-	race.knobs = stage.knobs;
-	atomic_store_u32_relaxed(&stage.knobs->fill_delay_ns, 3000);
-	atomic_store_u32_relaxed(&stage.knobs->flush_delay_ns, 5000);
-	int32_t fd = open_file(test_run_, "/c/f");
-	for (uint32_t i = 0; i < RACERS; i++)
-		REQUIRE(thread_start(NULL, race_main, &race, &threads[i]) == 0);
-	for (uint32_t i = 0; i < RACERS; i++)
-		CHECK_EQ(thread_join(threads[i], NULL), 0);
-	atomic_store_u32_relaxed(&stage.knobs->flush_fails, 0);
-	(void)!vfs_fsync(root(), fd); // tells of failures
-	CHECK_EQ(vfs_fsync(root(), fd), 0);
-	evict_all();
-	for (uint32_t i = 0; i < RACE_BLOCKS; i++) {
-		CHECK_EQ(vfs_pread(root(), fd, block, sizeof block, i * 512, &done), 0);
-		CHECK(done < sizeof block || block_is_good(block, i));
-	}
-	CHECK_EQ(cache_check(inode_of(fd)), 0);
-	CHECK_EQ(vfs_close(root(), fd), 0);
-	stage_end(&stage);
-	(void)tunable_change("vm.writeback_interval_ms", interval);
-	(void)tunable_change("vm.dirty_expire_ms", expire);
-}
-
-TEST(fs_cache, writers_cutters_readers_and_flushers)
-{
-	races(test_run_, "1");
-}
-
-TEST(fs_cache, the_same_in_clusters)
-{
-	races(test_run_, "4");
 }
