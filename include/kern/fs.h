@@ -71,6 +71,14 @@ struct page *mapping_find(struct mapping *mapping, uint64_t index) must_check; /
 // Errors: -ENOMEM.
 err_t mapping_add(struct mapping *mapping, uint64_t index, struct page **out, bool *made) must_check;
 
+// The same for a page that nobody can see yet, because it lies behind the file's end: with mem_flags 0 its contents are anything.
+err_t mapping_add_unzeroed(struct mapping *mapping, uint64_t index, uint32_t mem_flags, struct page **out,
+			   bool *made) must_check;
+
+// mapping_find() for `count` ≤ MAPPING_RANGE_MAX pages that follow each other.
+#define MAPPING_RANGE_MAX 16u
+void mapping_find_range(struct mapping *mapping, uint64_t index, struct page **pages, uint32_t count);
+
 // Index of the first page ≥ from; false: none.
 bool mapping_next(struct mapping *mapping, uint64_t from, uint64_t *index) must_check;
 
@@ -254,8 +262,8 @@ struct superblock {
 	void *data;              // the filesystem's
 	struct flusher *flusher; // kern/page_cache.h; NULL: it has none
 	struct mutex rename_lock;
-	struct spinlock lru_lock;
-	struct list lru; // dentries that nobody may be using, oldest first
+	struct spinlock lru_lock cache_aligned; // what stands above is read by everybody, what follows is written
+	struct list lru;                        // dentries that nobody may be using, oldest first
 	uint32_t lru_count;
 	struct list_node link;
 };
@@ -291,7 +299,8 @@ const struct file_ops *fs_special_file_ops(void);
 err_t page_file_read(struct file *file, uint64_t offset, struct io *io, size_t *done_bytes) must_check;
 
 // Writes into pages that `add` gives (NULL: mapping_add), growing the file; for file_ops.write. Takes inode->lock.
-typedef err_t page_add_fn(struct inode *inode, uint64_t index, struct page **out);
+// mem_flags 0: the page lies behind the end; all of it is going to be written before the file grows.
+typedef err_t page_add_fn(struct inode *inode, uint64_t index, uint32_t mem_flags, struct page **out);
 err_t page_file_write(struct file *file, uint64_t *offset, struct io *io, size_t *done_bytes,
 		      page_add_fn *add) must_check;
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // Read-copy-update: CPUs tell, one service thread asks. The argument for its memory orders is in sync_impl.h, 4. Callbacks
-// wait in one stack for the whole instance, which the thread takes as a whole and turns round: that is the order of the calls,
-// and it makes a barrier one more callback. All numbers are 32 bits and compared by difference.
+// wait on a stack of the CPU that called, so that CPUs which free things do not meet here; the thread takes all stacks and turns each
+// round. Barriers wait on a stack of their own, which is taken before the others and run behind them: whatever was called before a
+// barrier is in its batch or an earlier one. All numbers are 32 bits and compared by difference.
 #include "sync_impl.h"
 
 #include "hal/clock.h"
@@ -15,6 +16,8 @@
 // How long the driver sleeps between two looks at a CPU that is late; doubles up to the greatest.
 #define RCU_PAUSE_MIN_NS 20000ull
 #define RCU_PAUSE_MAX_NS 1000000ull
+#define RCU_BATCH_NS 500000ull // that callbacks gather for, so that a grace period serves many
+#define RCU_BATCH_MAX 4096u    // so many do not wait for more
 
 enum rcu_cpu_state {
 	RCU_CPU_IDLE, // zero: before the CPU has come up it is idle
@@ -22,17 +25,20 @@ enum rcu_cpu_state {
 };
 
 struct rcu_cpu {
-	uint32_t seen;           // atomic: the grace period that this CPU knew of at its last quiescent state
-	uint32_t state;          // atomic: enum rcu_cpu_state
-	uint32_t section_max_ns; // atomic: own CPU
-	uint32_t long_sections;  // atomic: own CPU
+	uint32_t seen;            // atomic: the grace period that this CPU knew of at its last quiescent state
+	uint32_t state;           // atomic: enum rcu_cpu_state
+	uint32_t section_max_ns;  // atomic: own CPU
+	uint32_t long_sections;   // atomic: own CPU
+	struct rcu_head *pending; // atomic: callbacks called here, newest first
+	uint32_t called;          // atomic: own CPU; callbacks, ever
+	uint32_t taken;           // atomic: the driver's; what `called` was when it took them
 } cache_aligned;
 
 struct rcu_state {
-	uint32_t gp;              // atomic: the grace period that runs or ran last; the driver's
-	struct rcu_head *pending; // atomic: callbacks, newest first
-	uint32_t waiting;         // atomic: callbacks not yet run
-	uint32_t stopping;        // atomic
+	uint32_t gp;               // atomic: the grace period that runs or ran last; the driver's
+	struct rcu_head *barriers; // atomic: callbacks that run behind all others, newest first
+	uint32_t asked;            // atomic: barriers, ever
+	uint32_t stopping;         // atomic
 	struct thread *thread;
 	struct waitq queue; // the driver waits for work
 	uint32_t callbacks; // atomic, like the two below: the driver's
@@ -225,31 +231,54 @@ static void rcu_grace_period(struct rcu_state *rcu)
 }
 
 // All that has been queued, oldest first.
-static struct rcu_head *rcu_take_pending(struct rcu_state *rcu)
+// Takes a stack and puts it, turned round, before `then`.
+static struct rcu_head *rcu_take_stack(struct rcu_head **stack, struct rcu_head *then)
 {
-	struct rcu_head *head = atomic_xchg_ptr_acquire(&rcu->pending, NULL);
-	struct rcu_head *oldest = NULL;
+	struct rcu_head *head = atomic_xchg_ptr_acq_rel(stack, NULL);
 
 	while (head != NULL) {
 		struct rcu_head *next = head->next;
-		head->next = oldest;
-		oldest = head;
+		head->next = then;
+		then = head;
 		head = next;
 	}
-	return oldest;
+	return then;
+}
+
+static struct rcu_head *rcu_take_pending(struct rcu_state *rcu)
+{
+	struct rcu_head *batch = rcu_take_stack(&rcu->barriers, NULL);
+
+	for (uint32_t i = kernel_self()->cpu_count; i-- > 0;) {
+		struct rcu_cpu *cpu = &rcu->cpus[i];
+		atomic_store_u32_relaxed_nopoint(&cpu->taken, atomic_load_u32_relaxed_nopoint(&cpu->called));
+		batch = rcu_take_stack(&cpu->pending, batch);
+	}
+	return batch;
+}
+
+#define RCU_COUNT_EVERY 64u // callbacks between two changes of the figures
+
+static void rcu_waiter_done(struct rcu_head *head);
+
+static void rcu_count(struct rcu_state *rcu, uint32_t ran)
+{
+	counter_add(COUNTER_RCU_CALLBACKS, ran);
+	(void)atomic_fetch_add_u32_relaxed_nopoint(&rcu->callbacks, ran);
 }
 
 static void rcu_run(struct rcu_state *rcu, struct rcu_head *head)
 {
-	uint32_t count = 0;
+	uint32_t count = 0, counted = 0;
 
 	while (head != NULL) {
 		struct rcu_head *next = head->next;
-		count++;
-		counter_inc(COUNTER_RCU_CALLBACKS);
-		(void)atomic_fetch_add_u32_relaxed_nopoint(&rcu->callbacks, 1);
-		(void)atomic_fetch_sub_u32_relaxed_nopoint(&rcu->waiting, 1);
-		head->fn(head); // frees it, and may tell somebody who looks at the figures
+		bool last = next == NULL || head->fn == rcu_waiter_done; // who waits may look at the figures
+		if (++count % RCU_COUNT_EVERY == 0 || last) {
+			rcu_count(rcu, count - counted);
+			counted = count;
+		}
+		head->fn(head); // frees it
 		head = next;
 	}
 	trace_emit(TRACE_RCU_GP_END, atomic_load_u32_relaxed_nopoint(&rcu->gp), count);
@@ -257,7 +286,25 @@ static void rcu_run(struct rcu_state *rcu, struct rcu_head *head)
 
 static bool rcu_has_work(const struct rcu_state *rcu)
 {
-	return atomic_load_ptr_relaxed(&rcu->pending) != NULL || atomic_load_u32_acquire(&rcu->stopping) != 0;
+	bool work = atomic_load_ptr_relaxed(&rcu->barriers) != NULL || atomic_load_u32_acquire(&rcu->stopping) != 0;
+
+	for (uint32_t i = 0; i < kernel_self()->cpu_count && !work; i++)
+		work = atomic_load_ptr_relaxed(&rcu->cpus[i].pending) != NULL;
+	return work;
+}
+
+static uint32_t rcu_cpu_waiting(const struct rcu_cpu *cpu)
+{
+	return atomic_load_u32_relaxed(&cpu->called) - atomic_load_u32_relaxed(&cpu->taken);
+}
+
+static bool rcu_is_urgent(const struct rcu_state *rcu)
+{
+	bool urgent = atomic_load_ptr_relaxed(&rcu->barriers) != NULL || atomic_load_u32_acquire(&rcu->stopping) != 0;
+
+	for (uint32_t i = 0; i < kernel_self()->cpu_count && !urgent; i++)
+		urgent = rcu_cpu_waiting(&rcu->cpus[i]) >= RCU_BATCH_MAX;
+	return urgent;
 }
 
 static void rcu_main(void *arg)
@@ -267,6 +314,7 @@ static void rcu_main(void *arg)
 	for (;;) {
 		err_t err = waitq_wait_until(&rcu->queue, rcu_has_work(rcu), TB_FOREVER);
 		ASSERT3(err, ==, 0);
+		(void)!waitq_wait_until(&rcu->queue, rcu_is_urgent(rcu), hal_clock_mono_ns() + RCU_BATCH_NS);
 		struct rcu_head *batch = rcu_take_pending(rcu);
 		if (batch == NULL)
 			break; // stopping
@@ -289,22 +337,33 @@ void rcu_stop(void)
 	(void)waitq_wake_all(&rcu->queue);
 	kernel_self()->hooks->service_join(rcu->thread);
 	rcu->thread = NULL;
-	ASSERT3(atomic_load_ptr_relaxed(&rcu->pending), ==, NULL);
+	ASSERT(!rcu_has_work(rcu) || atomic_load_u32_acquire(&rcu->stopping) != 0);
 }
 
 // -- what everybody asks ---------------------------------------------------------------------------------------------------
+
+// Whether it is the first.
+static bool rcu_push(struct rcu_head **stack, struct rcu_head *head)
+{
+	struct rcu_head *first = atomic_load_ptr_relaxed(stack);
+
+	do {
+		head->next = first;
+	} while (!atomic_cmpxchg_ptr_release(stack, &first, head));
+	return first == NULL;
+}
 
 void rcu_call(struct rcu_head *head, void (*fn)(struct rcu_head *))
 {
 	struct rcu_state *rcu = rcu_state();
 
 	head->fn = fn;
-	(void)atomic_fetch_add_u32_relaxed_nopoint(&rcu->waiting, 1);
-	struct rcu_head *first = atomic_load_ptr_relaxed(&rcu->pending);
-	do {
-		head->next = first;
-	} while (!atomic_cmpxchg_ptr_release(&rcu->pending, &first, head));
-	if (first == NULL)
+	preempt_disable();
+	struct rcu_cpu *cpu = rcu_own_cpu(rcu);
+	atomic_fetch_add_u32_relaxed_nopoint(&cpu->called, 1);
+	bool wake = rcu_push(&cpu->pending, head) || rcu_cpu_waiting(cpu) == RCU_BATCH_MAX;
+	preempt_enable();
+	if (wake)
 		(void)waitq_wake_all(&rcu->queue);
 }
 
@@ -325,7 +384,10 @@ void rcu_barrier(void)
 	might_sleep();
 	ASSERT3(current, !=, rcu_state()->thread);
 	completion_init(&waiter.done, "rcu: grace period");
-	rcu_call(&waiter.head, rcu_waiter_done);
+	waiter.head.fn = rcu_waiter_done;
+	(void)atomic_fetch_add_u32_relaxed_nopoint(&rcu_state()->asked, 1);
+	(void)rcu_push(&rcu_state()->barriers, &waiter.head);
+	(void)waitq_wake_all(&rcu_state()->queue);
 	completion_wait(&waiter.done);
 }
 
@@ -344,11 +406,12 @@ void rcu_get_info(struct rcu_info *info)
 	*info = (struct rcu_info){
 		.grace_periods = atomic_load_u32_relaxed(&rcu->gp),
 		.callbacks = atomic_load_u32_relaxed(&rcu->callbacks),
-		.waiting = atomic_load_u32_relaxed(&rcu->waiting),
 		.kicks = atomic_load_u32_relaxed(&rcu->kicks),
 		.grace_max_ns = atomic_load_u32_relaxed(&rcu->grace_max_ns),
 	};
+	info->waiting = atomic_load_u32_relaxed(&rcu->asked) - info->callbacks;
 	for (uint32_t i = 0; i < kernel_self()->cpu_count; i++) {
+		info->waiting += atomic_load_u32_relaxed(&rcu->cpus[i].called);
 		uint32_t section_max_ns = atomic_load_u32_relaxed(&rcu->cpus[i].section_max_ns);
 		info->section_max_ns = MAX(info->section_max_ns, section_max_ns);
 		info->long_sections += atomic_load_u32_relaxed(&rcu->cpus[i].long_sections);

@@ -14,7 +14,7 @@ static void blocks_add(struct inode *inode, int64_t pages)
 	spin_unlock(&inode->attr_lock);
 }
 
-static err_t page_add(struct inode *inode, uint64_t index, struct page **out)
+static err_t page_add(struct inode *inode, uint64_t index, uint32_t mem_flags, struct page **out)
 {
 	struct tmpfs *fs = tmpfs_of(inode);
 	bool made = false;
@@ -25,7 +25,7 @@ static err_t page_add(struct inode *inode, uint64_t index, struct page **out)
 	err_t err = tmpfs_pages_charge(fs, 1);
 	if (err != 0)
 		return err;
-	err = mapping_add(&inode->mapping, index, out, &made);
+	err = mapping_add_unzeroed(&inode->mapping, index, mem_flags, out, &made);
 	if (made)
 		blocks_add(inode, 1);
 	else
@@ -108,7 +108,7 @@ static err_t range_fill(struct inode *inode, uint64_t first, uint64_t last)
 		return ERR(ENOSPC);
 	for (index = first; index <= last; index++) {
 		struct page *page;
-		err_t err = page_add(inode, index, &page);
+		err_t err = page_add(inode, index, MEM_ZERO, &page);
 		if (err != 0)
 			return err == -ENOMEM ? ERR(ENOSPC) : err;
 		page_put(page);

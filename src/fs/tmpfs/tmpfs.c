@@ -103,20 +103,41 @@ static const struct file_ops *file_ops_for(uint32_t mode)
 	}
 }
 
-static err_t inode_count(struct tmpfs *fs, struct tmpfs_inode *made)
+static struct tmpfs_shard *shard_of(struct tmpfs *fs, uint64_t ino)
 {
-	err_t err = 0;
+	return &fs->shards[ino % TMPFS_SHARDS];
+}
 
-	spin_lock(&fs->lock);
-	if (fs->inode_limit != 0 && fs->inode_count >= fs->inode_limit) {
-		err = -ENOSPC;
-	} else {
-		fs->inode_count++;
-		made->inode.ino = fs->next_ino++;
-		made->inode.generation = fs->generation++;
-	}
-	spin_unlock(&fs->lock);
-	return err;
+static err_t inode_count(struct tmpfs *fs)
+{
+	uint32_t count = atomic_fetch_add_u32_relaxed(&fs->inode_count, 1);
+
+	if (fs->inode_limit == 0 || count < fs->inode_limit)
+		return 0;
+	atomic_fetch_sub_u32_relaxed(&fs->inode_count, 1);
+	return -ENOSPC;
+}
+
+// The root is the first of its shard, whatever CPU makes it.
+static uint32_t shard_here(struct tmpfs *fs)
+{
+	if (fs->shards[ROOT_INO].made == 0)
+		return ROOT_INO;
+	preempt_disable();
+	uint32_t index = this_cpu()->hal.index;
+	preempt_enable();
+	return (ROOT_INO + index) % TMPFS_SHARDS;
+}
+
+static void inode_number(struct tmpfs *fs, struct tmpfs_inode *made)
+{
+	uint32_t index = shard_here(fs);
+	struct tmpfs_shard *shard = &fs->shards[index];
+
+	spin_lock(&shard->lock);
+	made->inode.ino = shard->made++ * TMPFS_SHARDS + (index != 0 ? index : TMPFS_SHARDS);
+	made->inode.generation = shard->generation++;
+	spin_unlock(&shard->lock);
 }
 
 err_t tmpfs_inode_make(struct superblock *sb, const struct inode_params *params, struct inode **out)
@@ -135,12 +156,13 @@ err_t tmpfs_inode_make(struct superblock *sb, const struct inode_params *params,
 		memcpy(made->target, params->target, params->target_size_bytes);
 		made->target[params->target_size_bytes] = '\0';
 	}
-	err_t err = inode_count(fs, made);
+	err_t err = inode_count(fs);
 	if (err != 0) {
 		kfree(made->target);
 		slab_free(fs->inodes, made);
 		return err;
 	}
+	inode_number(fs, made);
 	inode_init(&made->inode, sb, made->inode.ino, params);
 	rb_init(&made->names);
 	rb_init(&made->cookies);
@@ -149,9 +171,10 @@ err_t tmpfs_inode_make(struct superblock *sb, const struct inode_params *params,
 	made->inode.ops = (params->mode & TB_S_IFMT) == TB_S_IFDIR ? &tmpfs_dir_inode_ops : &file_inode_ops;
 	made->inode.file_ops = file_ops_for(params->mode);
 	inode_set_size(&made->inode, params->target_size_bytes);
-	spin_lock(&fs->lock);
-	rb_insert(&fs->numbers, &made->by_number, number_before);
-	spin_unlock(&fs->lock);
+	struct tmpfs_shard *shard = shard_of(fs, made->inode.ino);
+	spin_lock(&shard->lock);
+	rb_insert(&shard->numbers, &made->by_number, number_before);
+	spin_unlock(&shard->lock);
 	*out = &made->inode;
 	return 0;
 }
@@ -167,11 +190,12 @@ static void tmpfs_destroy(struct inode *inode)
 {
 	struct tmpfs_inode *gone = tmpfs_inode_of(inode);
 	struct tmpfs *fs = tmpfs_of(inode);
+	struct tmpfs_shard *shard = shard_of(fs, inode->ino);
 
-	spin_lock(&fs->lock);
-	rb_remove(&fs->numbers, &gone->by_number);
-	fs->inode_count--;
-	spin_unlock(&fs->lock);
+	spin_lock(&shard->lock);
+	rb_remove(&shard->numbers, &gone->by_number);
+	spin_unlock(&shard->lock);
+	atomic_fetch_sub_u32_relaxed(&fs->inode_count, 1);
 	tmpfs_file_clear(inode);
 	tmpfs_dir_clear(inode);
 	tmpfs_xattr_clear(inode);
@@ -180,11 +204,11 @@ static void tmpfs_destroy(struct inode *inode)
 
 static err_t tmpfs_by_number(struct superblock *sb, uint64_t ino, uint32_t generation, struct inode **out)
 {
-	struct tmpfs *fs = sb->data;
+	struct tmpfs_shard *shard = shard_of(sb->data, ino);
 	err_t err = -ESTALE;
 
-	spin_lock(&fs->lock);
-	struct rb_node *node = rb_find(&fs->numbers, &ino, number_compare);
+	spin_lock(&shard->lock);
+	struct rb_node *node = rb_find(&shard->numbers, &ino, number_compare);
 	if (node != NULL) {
 		struct inode *inode = &rb_entry(node, struct tmpfs_inode, by_number)->inode;
 		if (inode->generation == generation && refcount_get_unless_zero(&inode->refs)) {
@@ -192,7 +216,7 @@ static err_t tmpfs_by_number(struct superblock *sb, uint64_t ino, uint32_t gener
 			err = 0;
 		}
 	}
-	spin_unlock(&fs->lock);
+	spin_unlock(&shard->lock);
 	return err;
 }
 
@@ -206,7 +230,8 @@ static void tmpfs_statfs(struct superblock *sb, struct tb_statfs *out)
 	out->blocks = fs->page_limit;
 	out->blocks_free = fs->page_limit > fs->pages ? fs->page_limit - fs->pages : 0;
 	out->files = fs->inode_limit;
-	out->files_free = fs->inode_limit > fs->inode_count ? fs->inode_limit - fs->inode_count : 0;
+	uint32_t count = atomic_load_u32_relaxed(&fs->inode_count);
+	out->files_free = fs->inode_limit > count ? fs->inode_limit - count : 0;
 	spin_unlock(&fs->lock);
 }
 
@@ -215,7 +240,7 @@ static void tmpfs_unmount(struct superblock *sb)
 	struct tmpfs *fs = sb->data;
 
 	rcu_barrier(); // inodes
-	VERIFY3(fs->inode_count, ==, 0);
+	VERIFY3(atomic_load_u32_relaxed(&fs->inode_count), ==, 0);
 	VERIFY3(fs->pages, ==, 0);
 	err_t err = slab_cache_destroy(fs->inodes);
 	if (err != 0)
@@ -237,28 +262,37 @@ static err_t inode_check(struct tmpfs_inode *inode)
 }
 
 // Inode after inode, each under its own lock, by rising number; what is made meanwhile may be left out.
-static err_t tmpfs_check(struct superblock *sb)
+static err_t shard_check(struct tmpfs_shard *shard)
 {
-	struct tmpfs *fs = sb->data;
 	uint64_t number = 0;
 	err_t err = 0;
 
 	while (err == 0) {
 		struct tmpfs_inode *found = NULL;
-		spin_lock(&fs->lock);
-		struct rb_node *node = rb_find_at_least(&fs->numbers, &number, number_compare);
+		spin_lock(&shard->lock);
+		struct rb_node *node = rb_find_at_least(&shard->numbers, &number, number_compare);
 		for (; node != NULL && found == NULL; node = rb_next(node)) {
 			struct tmpfs_inode *inode = rb_entry(node, struct tmpfs_inode, by_number);
 			if (refcount_get_unless_zero(&inode->inode.refs))
 				found = inode;
 		}
-		spin_unlock(&fs->lock);
+		spin_unlock(&shard->lock);
 		if (found == NULL)
 			break;
 		number = found->inode.ino + 1;
 		err = inode_check(found);
 		inode_put(&found->inode);
 	}
+	return err;
+}
+
+static err_t tmpfs_check(struct superblock *sb)
+{
+	struct tmpfs *fs = sb->data;
+	err_t err = 0;
+
+	for (uint32_t i = 0; err == 0 && i < TMPFS_SHARDS; i++)
+		err = shard_check(&fs->shards[i]);
 	return err;
 }
 
@@ -349,7 +383,7 @@ err_t tmpfs_mount(struct superblock *sb, const char *source, const char *options
 {
 	struct slab_params cache = {.name = "tmpfs_inode", .size_bytes = sizeof(struct tmpfs_inode)};
 	struct inode_params params = {.mode = TB_S_IFDIR | 01777};
-	struct tmpfs *fs = kmalloc(sizeof *fs, MEM_ZERO);
+	struct tmpfs *fs = kmalloc_aligned(sizeof *fs, CACHE_LINE_SIZE, MEM_ZERO);
 	struct frame_info frames;
 
 	(void)source;
@@ -359,9 +393,11 @@ err_t tmpfs_mount(struct superblock *sb, const char *source, const char *options
 	fs->total_frames = frames.total;
 	fs->page_limit = frames.total / 2;
 	fs->inode_limit = frames.total / 2;
-	fs->next_ino = ROOT_INO;
 	spin_init(&fs->lock, LOCK_RANK_FS, "tmpfs");
-	rb_init(&fs->numbers);
+	for (uint32_t i = 0; i < TMPFS_SHARDS; i++) {
+		spin_init(&fs->shards[i].lock, LOCK_RANK_FS, "tmpfs: numbers");
+		rb_init(&fs->shards[i].numbers);
+	}
 	sb->data = fs;
 	sb->ops = &tmpfs_ops;
 	err_t err = options_take(fs, &params, options, problem);

@@ -13,7 +13,7 @@
 // Objects. An entry holds a reference of its inode, so an inode with a name lives. The superblock's tree of inodes by number serves
 // look-up by handle and holds none.
 //
-// Locks. inode->lock (a directory's entries, a file's size, attributes); sb lock: counts and the tree by number; it is a leaf.
+// Locks. inode->lock (a directory's entries, a file's size, attributes); sb lock and shards' locks: counts of pages, trees by number; they are leaves.
 // May sleep: all operations but statfs.
 #ifndef TMPFS_IMPL_H
 #define TMPFS_IMPL_H
@@ -38,7 +38,7 @@ struct tmpfs_xattr {
 
 struct tmpfs_inode {
 	struct inode inode;
-	struct rb_node by_number; // sb lock
+	struct rb_node by_number; // its shard's lock
 	char *target;             // symbolic link; immutable
 	struct rb_root names, cookies;
 	uint64_t next_cookie;
@@ -47,15 +47,24 @@ struct tmpfs_inode {
 	size_t xattr_bytes;
 };
 
+// Inodes by number, in shards: a CPU makes inodes in one of its own, so two CPUs that make files share nothing here. An inode's shard is its
+// number modulo TMPFS_SHARDS.
+#define TMPFS_SHARDS 16u
+struct tmpfs_shard {
+	struct spinlock lock;
+	uint32_t generation;
+	uint64_t made;          // inodes, ever
+	struct rb_root numbers; // struct tmpfs_inode
+} cache_aligned;
+
 struct tmpfs {
 	struct spinlock lock;
 	struct slab_cache *inodes;
 	uint64_t page_limit, pages; // limit 0: none
 	uint32_t total_frames;      // of the machine
-	uint64_t inode_limit, inode_count;
-	uint64_t next_ino;
-	uint32_t generation;
-	struct rb_root numbers; // struct tmpfs_inode by number
+	uint64_t inode_limit;
+	uint32_t inode_count cache_aligned; // atomic; on a line of its own
+	struct tmpfs_shard shards[TMPFS_SHARDS];
 };
 
 static inline struct tmpfs_inode *tmpfs_inode_of(struct inode *inode)

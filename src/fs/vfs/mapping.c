@@ -78,6 +78,24 @@ struct page *mapping_find(struct mapping *mapping, uint64_t index)
 	return page;
 }
 
+void mapping_find_range(struct mapping *mapping, uint64_t index, struct page **pages, uint32_t count)
+{
+	rcu_read_lock();
+	struct page_node *node = NULL;
+	for (uint32_t i = 0; i < count; i++, index++) {
+		if (node == NULL || slot_of(node, index) == 0) { // another leaf
+			node = atomic_load_ptr_acquire(&mapping->root);
+			if (node != NULL && !node_covers(node, index))
+				node = NULL;
+			while (node != NULL && node->shift > 0)
+				node = atomic_load_ptr_acquire(&node->slots[slot_of(node, index)]);
+		}
+		struct page *page = node != NULL ? atomic_load_ptr_acquire(&node->slots[slot_of(node, index)]) : NULL;
+		pages[i] = page != NULL && refcount_get_unless_zero(&page->refs) ? page : NULL;
+	}
+	rcu_read_unlock();
+}
+
 // ---- adding --------------------------------------------------------------------------------------------------------------
 
 // Nodes and a page, brought along for one insertion.
@@ -108,12 +126,12 @@ static err_t supply_nodes(struct supply *supply, uint32_t wanted)
 	return 0;
 }
 
-static err_t supply_page(struct supply *supply, uint64_t index)
+static err_t supply_page(struct supply *supply, uint64_t index, uint32_t mem_flags)
 {
 	struct page *page = slab_alloc(vfs_state()->pages, MEM_ZERO);
 	if (page == NULL)
 		return ERR(ENOMEM);
-	page->frame = frame_alloc(0, MEM_USER | MEM_ZERO, NULL);
+	page->frame = frame_alloc(0, MEM_USER | mem_flags, NULL);
 	if (page->frame == NULL) {
 		slab_free(vfs_state()->pages, page);
 		return ERR(ENOMEM);
@@ -197,6 +215,11 @@ static struct page_node *leaf_make_locked(struct mapping *mapping, uint64_t inde
 
 err_t mapping_add(struct mapping *mapping, uint64_t index, struct page **out, bool *made)
 {
+	return mapping_add_unzeroed(mapping, index, MEM_ZERO, out, made);
+}
+
+err_t mapping_add_unzeroed(struct mapping *mapping, uint64_t index, uint32_t mem_flags, struct page **out, bool *made)
+{
 	struct supply supply = {0};
 	bool done = false;
 
@@ -204,7 +227,7 @@ err_t mapping_add(struct mapping *mapping, uint64_t index, struct page **out, bo
 	*out = mapping_find(mapping, index);
 	if (*out != NULL)
 		return 0;
-	err_t err = supply_page(&supply, index);
+	err_t err = supply_page(&supply, index, mem_flags);
 	while (err == 0 && !done) {
 		spin_lock(&mapping->lock);
 		uint32_t missing = nodes_missing_locked(mapping, index);

@@ -7,8 +7,31 @@
 
 #define SIZE_MAX_BYTES ((uint64_t)INT64_MAX)
 
+// Bytes [within, …) of the pages that lie side by side, as far as the caller wants and the file goes.
+static err_t pages_put(struct page **pages, uint32_t count, size_t within, size_t size_bytes, struct io *io,
+		       size_t *done_bytes)
+{
+	err_t err = 0;
+
+	for (uint32_t i = 0; i < count; i++) {
+		size_t piece = FRAME_SIZE - within < size_bytes ? FRAME_SIZE - within : size_bytes;
+		if (err == 0 && pages[i] != NULL)
+			err = io_put(io, (const uint8_t *)pages[i]->frame + within, piece);
+		else if (err == 0)
+			err = io_zero(io, piece);
+		if (pages[i] != NULL)
+			page_put(pages[i]);
+		if (err == 0)
+			*done_bytes += piece;
+		size_bytes -= piece;
+		within = 0;
+	}
+	return err;
+}
+
 err_t page_file_read(struct file *file, uint64_t offset, struct io *io, size_t *done_bytes)
 {
+	struct page *pages[MAPPING_RANGE_MAX];
 	struct inode *inode = file->inode;
 	err_t err = 0;
 
@@ -17,22 +40,14 @@ err_t page_file_read(struct file *file, uint64_t offset, struct io *io, size_t *
 		if (offset >= size)
 			break;
 		size_t within = (size_t)(offset % FRAME_SIZE);
-		size_t piece = FRAME_SIZE - within;
-		if (piece > io->left_bytes)
-			piece = io->left_bytes;
+		size_t most = MAPPING_RANGE_MAX * (size_t)FRAME_SIZE - within;
+		size_t piece = io->left_bytes < most ? io->left_bytes : most;
 		if (piece > size - offset)
 			piece = (size_t)(size - offset);
-		struct page *page = mapping_find(&inode->mapping, offset / FRAME_SIZE);
-		if (page != NULL) {
-			err = io_put(io, (const uint8_t *)page->frame + within, piece);
-			page_put(page);
-		} else {
-			err = io_zero(io, piece);
-		}
-		if (err == 0) {
-			offset += piece;
-			*done_bytes += piece;
-		}
+		uint32_t count = (uint32_t)((within + piece + FRAME_SIZE - 1) / FRAME_SIZE);
+		mapping_find_range(&inode->mapping, offset / FRAME_SIZE, pages, count);
+		err = pages_put(pages, count, within, piece, io, done_bytes);
+		offset += piece;
 	}
 	return err;
 }
@@ -40,10 +55,18 @@ err_t page_file_read(struct file *file, uint64_t offset, struct io *io, size_t *
 static err_t write_piece(struct inode *inode, uint64_t offset, struct io *io, size_t piece, page_add_fn *add)
 {
 	struct page *page;
-	err_t err = add(inode, offset / FRAME_SIZE, &page);
+	size_t within = (size_t)(offset % FRAME_SIZE);
+	bool hidden = offset - within >= inode_size(inode); // nobody sees the page before the file has grown over it
+	err_t err = add(inode, offset / FRAME_SIZE, hidden ? 0 : MEM_ZERO, &page);
 	if (err != 0)
 		return err;
-	err = io_get(io, (uint8_t *)page->frame + offset % FRAME_SIZE, piece);
+	uint8_t *frame = page->frame;
+	err = io_get(io, frame + within, piece);
+	if (hidden) {
+		size_t end = err == 0 ? within + piece : 0;
+		memset(frame, 0, err == 0 ? within : 0);
+		memset(frame + end, 0, FRAME_SIZE - end);
+	}
 	page_put(page);
 	return err;
 }

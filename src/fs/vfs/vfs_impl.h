@@ -307,7 +307,8 @@ void walk_end(struct walk *walk); // what is not taken out of `at` (dentry set t
 
 // walk_slow.c
 err_t walk_follow(struct walk *walk, struct dentry *link, const char *rest) must_check;
-err_t walk_count(struct walk *walk, struct dentry *next) must_check; // from RCU to references; -EAGAIN: begin anew
+// From RCU to references; -EAGAIN: begin anew. `arrived`: the walk is over, and its root is not counted.
+err_t walk_count(struct walk *walk, struct dentry *next, bool arrived) must_check;
 void walk_up(struct walk *walk);
 void walk_into(struct walk *walk, struct dentry *next); // takes over the reference of `next`
 void walk_cross(struct walk *walk);

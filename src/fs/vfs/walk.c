@@ -66,7 +66,7 @@ static err_t step_find(struct walk *walk, const struct name *name, struct dentry
 		*next = asks ? NULL : dentry_find(walk->at.dentry, name);
 		if (*next != NULL)
 			return 0;
-		err_t err = walk_count(walk, NULL);
+		err_t err = walk_count(walk, NULL, false);
 		if (err != 0)
 			return err;
 	}
@@ -99,7 +99,7 @@ static err_t step_normal(struct walk *walk, const struct name *name, bool last)
 	}
 	if (inode_is(inode, TB_S_IFLNK) && (!last || walk->last_slash || (walk->flags & WALK_FOLLOW))) {
 		if (walk->fast)
-			err = walk_count(walk, next);
+			err = walk_count(walk, next, false);
 		return err != 0 ? err : walk_follow(walk, next, walk->rest);
 	}
 	walk_into(walk, next);
@@ -125,7 +125,7 @@ static err_t step_last(struct walk *walk, const struct name *name, bool *done)
 	if (inode != NULL && inode_is(inode, TB_S_IFLNK)) {
 		*done = false;
 		if (walk->fast)
-			err = walk_count(walk, next);
+			err = walk_count(walk, next, false);
 		return err != 0 ? err : walk_follow(walk, next, walk->rest);
 	}
 	if (walk->counted)
@@ -166,7 +166,7 @@ static err_t walk_finish(struct walk *walk)
 		return -ENOENT;
 	if ((walk->flags & (WALK_DIRECTORY | WALK_PARENT)) && !inode_is(inode, TB_S_IFDIR))
 		return -ENOTDIR;
-	return walk->fast ? walk_count(walk, NULL) : 0;
+	return walk->fast ? walk_count(walk, NULL, true) : 0;
 }
 
 // From where the process stands; counted if the walk is not fast.
@@ -256,7 +256,8 @@ err_t walk_path(struct walk *walk, struct process *process, int32_t dirfd, const
 void walk_end(struct walk *walk)
 {
 	if (walk->counted) {
-		path_put(&walk->root);
+		if (walk->root.dentry != NULL)
+			path_put(&walk->root);
 		if (walk->at.dentry != NULL)
 			path_put(&walk->at);
 	}

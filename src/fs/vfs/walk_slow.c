@@ -5,34 +5,39 @@
 
 #include "kern/string.h"
 
-// Takes references of where the fast walk stands (and of `next`, a name found there), and leaves RCU. The walk was right if no name
-// moved since it began; else, or if something has died, it begins anew.
-err_t walk_count(struct walk *walk, struct dentry *next)
+static bool path_get_live(const struct path *path)
 {
-	bool root = false, mount = false, at = false, found = next == NULL, root_dentry = false;
+	if (!mount_get_live(path->mount))
+		return false;
+	if (dentry_get_unless_dead(path->dentry))
+		return true;
+	mount_put(path->mount);
+	return false;
+}
 
-	root = mount_get_live(walk->root.mount);
-	root_dentry = root && dentry_get_unless_dead(walk->root.dentry);
-	mount = root_dentry && mount_get_live(walk->at.mount);
-	at = mount && dentry_get_unless_dead(walk->at.dentry);
-	if (at && next != NULL)
-		found = dentry_get_unless_dead(next);
-	bool good = at && found && atomic_load_u32_acquire(&vfs_state()->rename_seq) == walk->seq;
+// Takes references of where the fast walk stands (and of `next`, a name found there), and leaves RCU. The walk was right if no name
+// moved since it began; else, or if something has died, it begins anew. One that has arrived needs its root no more: everybody's root is
+// the same, and CPUs that count it hinder each other.
+err_t walk_count(struct walk *walk, struct dentry *next, bool arrived)
+{
+	bool root = arrived || path_get_live(&walk->root);
+	bool at = root && path_get_live(&walk->at);
+	bool found = at && (next == NULL || dentry_get_unless_dead(next));
+	bool good = found && atomic_load_u32_acquire(&vfs_state()->rename_seq) == walk->seq;
+
 	walk->fast = false;
 	rcu_read_unlock();
 	walk->counted = good;
+	if (good && arrived)
+		walk->root.dentry = NULL; // walk_end() has nothing to put
 	if (good)
 		return 0;
-	if (at && found && next != NULL)
+	if (found && next != NULL)
 		dentry_put(next);
 	if (at)
-		dentry_put(walk->at.dentry);
-	if (mount)
-		mount_put(walk->at.mount);
-	if (root_dentry)
-		dentry_put(walk->root.dentry);
-	if (root)
-		mount_put(walk->root.mount);
+		path_put(&walk->at);
+	if (root && !arrived)
+		path_put(&walk->root);
 	return -EAGAIN;
 }
 
