@@ -126,7 +126,7 @@ static err_t change_fd(struct process *process, int32_t fd, uint32_t rights, pre
 	return err;
 }
 
-static bool in_group_of(const struct process *process, uint32_t gid)
+bool process_in_group(const struct process *process, uint32_t gid)
 {
 	rcu_read_lock();
 	bool in = cred_in_group(process_cred(process), gid);
@@ -140,7 +140,7 @@ static err_t chmod_prepare(struct process *process, struct inode *inode, struct 
 		return ERR(EOPNOTSUPP);
 	if (!inode_owned(process, inode))
 		return ERR(EPERM);
-	if ((change->mode & TB_S_ISGID) && !process_is_root(process) && !in_group_of(process, inode->gid))
+	if ((change->mode & TB_S_ISGID) && !process_is_root(process) && !process_in_group(process, inode->gid))
 		change->mode &= ~(uint32_t)TB_S_ISGID;
 	return 0;
 }
@@ -165,7 +165,7 @@ static err_t chown_prepare(struct process *process, struct inode *inode, struct 
 	if ((change->mask & ATTR_UID) && !root && (!inode_owned(process, inode) || change->uid != inode->uid))
 		return ERR(EPERM);
 	if ((change->mask & ATTR_GID) && !root &&
-	    (!inode_owned(process, inode) || (change->gid != inode->gid && !in_group_of(process, change->gid))))
+	    (!inode_owned(process, inode) || (change->gid != inode->gid && !process_in_group(process, change->gid))))
 		return ERR(EPERM);
 	uint32_t mode = inode_mode(inode);
 	if (!inode_is(inode, TB_S_IFDIR) && change->mask != 0) {

@@ -196,6 +196,8 @@ static err_t may_unlink(const struct change *change, const struct inode *inode, 
 	bool is_directory = inode_is(inode, TB_S_IFDIR);
 	err_t err = path_writable(&change->walk.at);
 
+	if (err == 0 && !directory && change->walk.last_slash) // before anybody asks for permission
+		return is_directory ? ERR(EISDIR) : ERR(ENOTDIR);
 	if (err == 0)
 		err = inode_may_delete(change->walk.process, change->dir, inode);
 	if (err != 0)
@@ -204,8 +206,6 @@ static err_t may_unlink(const struct change *change, const struct inode *inode, 
 		return ERR(ENOTDIR);
 	if (!directory && is_directory)
 		return ERR(EISDIR);
-	if (!directory && change->walk.last_slash)
-		return ERR(ENOTDIR);
 	if (atomic_load_u32_acquire(&change->dentry->mounts) != 0)
 		return ERR(EBUSY);
 	return change->dir->ops->unlink != NULL ? 0 : ERR(EPERM);

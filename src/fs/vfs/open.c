@@ -110,7 +110,8 @@ static err_t open_place(struct process *process, const struct path *path, struct
 static err_t open_existing(struct process *process, int32_t dirfd, const char *path, uint32_t flags, struct file **out)
 {
 	struct walk walk;
-	uint32_t walk_flags = (flags & TB_O_NOFOLLOW ? 0 : WALK_FOLLOW) | (flags & TB_O_DIRECTORY ? WALK_DIRECTORY : 0);
+	uint32_t walk_flags = (flags & TB_O_NOFOLLOW ? 0 : WALK_FOLLOW) |
+			      (flags & TB_O_DIRECTORY ? WALK_DIRECTORY : 0) | (flags & TB_O_CREAT ? WALK_CREATE : 0);
 
 	err_t err = walk_path(&walk, process, dirfd, path, walk_flags);
 	if (err == 0 && (flags & TB_O_CREAT)) {
@@ -132,11 +133,11 @@ static err_t open_new(struct process *process, int32_t dirfd, const char *path, 
 	err_t err = change_begin(&change, process, dirfd, path, exclusive || (flags & TB_O_NOFOLLOW) ? 0 : WALK_FOLLOW);
 
 	if (err == 0 && change.dentry == NULL)
+		err = exclusive ? ERR(EEXIST) : ERR(EISDIR);
+	if (err == 0 && change.walk.last_slash)
 		err = ERR(EISDIR);
 	if (err == 0 && dentry_inode(change.dentry) != NULL)
 		err = exclusive ? ERR(EEXIST) : -EAGAIN;
-	if (err == 0 && change.walk.last_slash)
-		err = ERR(EISDIR);
 	if (err == 0)
 		err = change_create(&change, TB_S_IFREG | (mode & 07777), 0, NULL);
 	if (err == 0) {

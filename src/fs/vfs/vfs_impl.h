@@ -257,6 +257,7 @@ size_t mapping_node_bytes(void);
 err_t inode_permission(const struct process *process, const struct inode *inode, uint32_t access) must_check;
 bool inode_owned(const struct process *process, const struct inode *inode); // by it, or it is uid 0
 bool process_is_root(const struct process *process);
+bool process_in_group(const struct process *process, uint32_t gid); // attr.c
 
 // Whether `name` in `dir` may be removed or replaced: write permission and the sticky bit. -EACCES, -EPERM.
 err_t inode_may_delete(const struct process *process, const struct inode *dir, const struct inode *victim) must_check;
@@ -271,7 +272,8 @@ enum walk_flags {
 	WALK_DIRECTORY = 1u << 1, // -ENOTDIR for anything else
 	WALK_EMPTY = 1u << 2,     // "" means the start itself
 	WALK_PARENT = 1u << 3,    // stop before the last name
-	WALK_NO_FAST = 1u << 4    // with references from the beginning
+	WALK_NO_FAST = 1u << 4,   // with references from the beginning
+	WALK_CREATE = 1u << 5     // a name with a slash behind it, at the end, is -EISDIR, whatever it leads to
 };
 
 enum last_kind {

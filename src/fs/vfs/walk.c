@@ -86,6 +86,8 @@ static err_t step_normal(struct walk *walk, const struct name *name, bool last)
 {
 	struct dentry *next;
 
+	if (last && walk->last_slash && (walk->flags & WALK_CREATE))
+		return ERR(EISDIR);
 	if (name->size_bytes > TB_NAME_MAX)
 		return ERR(ENAMETOOLONG);
 	err_t err = step_find(walk, name, &next);
