@@ -295,6 +295,9 @@ struct file {
 // Of what has no contents here: devices without a driver, pipes and sockets (-ENXIO to open), symbolic links.
 const struct file_ops *fs_special_file_ops(void);
 
+// Where a write goes: at the end with O_APPEND; the size is cut to what a file may have. inode->lock held. Errors: -EFBIG.
+err_t file_write_place(const struct file *file, uint64_t *offset, struct io *io) must_check;
+
 // Generic operations over inode->mapping, for filesystems whose files are pages.
 err_t page_file_read(struct file *file, uint64_t offset, struct io *io, size_t *done_bytes) must_check;
 

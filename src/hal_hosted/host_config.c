@@ -101,6 +101,8 @@ static tb_err persona_apply(struct tb_instance *instance)
 	if (persona.frame_size_bytes != instance->upcalls->frame_size_bytes)
 		return host_fail(NULL, -EINVAL, "persona: %s has frames of %u bytes, this kernel %u", config->persona,
 				 persona.frame_size_bytes, instance->upcalls->frame_size_bytes);
+	if (config->initramfs_path != NULL && instance->upcalls->file == NULL)
+		return host_fail(NULL, -EOPNOTSUPP, "initramfs: persona %s has no files", config->persona);
 	instance->cpu_count = config->cpu_count != 0 ? config->cpu_count : persona.cpu_count;
 	if ((config->flags & TB_CONFIG_STEPPED) != 0)
 		instance->cpu_count = 1;

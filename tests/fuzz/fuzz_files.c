@@ -451,7 +451,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	program_run(&run, bytes, size);
 	if (tb_context_destroy(run.ours) != 0 || tb_umount(admin, "/w", 0) != 0)
 		abort();
-	if (read(helper, host_log, sizeof host_log) <= 0)
+	ssize_t got;
+	while ((got = read(helper, host_log, sizeof host_log)) < 0 && errno == EINTR) // the fuzzer's alarm
+		;
+	if (got <= 0)
 		abort();
 	if (strcmp(run.log, host_log) != 0) {
 		fprintf(stderr, "fuzz_files: ours:\n%s\nthe host's:\n%s\n", run.log, host_log);

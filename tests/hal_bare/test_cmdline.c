@@ -28,7 +28,7 @@ static void keys_are_taken(void **state)
 	faultless("  persona=desktop_512m cpus=6 mem=512M c=\"memory; echo \\\"hi\\\"\\n\" test=base_ panic=reboot "
 		  "exit=debug "
 		  "console=com1 trace quiet=0 interactive=1 clock=stepped timer=hpet seed=0x10 poison=165 "
-		  "module=trace.tbat ");
+		  "module=trace.tbat initramfs=tree.cpio.zst ");
 	assert_string_equal(cmdline.persona, "desktop_512m");
 	assert_int_equal(cmdline.cpu_count, 6);
 	assert_int_equal(cmdline.mem_size_bytes, 512u << 20);
@@ -44,6 +44,8 @@ static void keys_are_taken(void **state)
 	assert_true(cmdline.has_seed && cmdline.seed == 16);
 	assert_int_equal(cmdline.poison, 165);
 	assert_string_equal(cmdline.module, "trace.tbat");
+	assert_true(cmdline.has_initramfs);
+	assert_string_equal(cmdline.initramfs, "tree.cpio.zst");
 	assert_string_equal(cmdline.rest, "");
 }
 
@@ -53,8 +55,10 @@ static void defaults_stand(void **state)
 	faultless("");
 	assert_true(cmdline.panic == CMDLINE_PANIC_HALT && cmdline.exit == CMDLINE_EXIT_NONE && cmdline.cpu_count == 0);
 	assert_false(cmdline.has_command || cmdline.has_test || cmdline.has_seed || cmdline.is_stepped ||
-		     cmdline.has_quiet);
+		     cmdline.has_initramfs || cmdline.has_quiet);
 	assert_int_equal(cmdline.timer, CMDLINE_TIMER_BEST);
+	faultless("initramfs");
+	assert_true(cmdline.has_initramfs && cmdline.initramfs[0] == '\0');
 	faultless("test c=\"\" cpus=2 cpus=3");
 	assert_true(cmdline.has_test && cmdline.has_command && cmdline.cpu_count == 3);
 }

@@ -14,6 +14,7 @@ import time
 from tap import TIMEOUT_S, Monitor, run
 
 SIM = os.path.abspath(sys.argv[1])
+ROOT = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), '../..'))
 SIMULATED = ('--engine', 'sim')
 
 
@@ -55,6 +56,23 @@ def test_refused():
                         ([*SIMULATED, '--policy', 'pct:0'], 'policy "pct:0"'), ([*SIMULATED, '--policy', 'pct:99999999999'], 'policy'),
                         (['--cpus', '64', '--mem', '2M'], 'boot has failed: Cannot allocate memory')):
         expect(1, *words, '-c', 'ps', says=says)
+
+
+def test_initramfs():
+    """What the archive itself can be is tests/library/initramfs_test.py's."""
+    done = expect(1, '--initramfs', '/nowhere', '-c', 'ls')
+    assert 'initramfs: no such file or directory' in done.stdout, done
+    done = expect(1, '--initramfs', '/', '-c', 'ls')
+    assert 'initramfs: is a directory' in done.stdout, done
+    with tempfile.TemporaryDirectory(prefix='tbos-cli-') as folder:
+        log, tree = os.path.join(folder, 'log'), os.path.join(ROOT, 'tests/fuzz/seeds/fuzz_unpack/zstd')
+        first = expect(0, *SIMULATED, '--initramfs', tree, '--record', log, '-c', 'find /')
+        assert '/d/f\n' in first.stdout, first
+        again = expect(0, *SIMULATED, '--initramfs', tree, '--replay', log, '-c', 'find /')
+        assert again.stdout == first.stdout and again.stderr == first.stderr, (first, again)
+        other = os.path.join(ROOT, 'tests/fuzz/seeds/fuzz_unpack/lz4')
+        expect(1, *SIMULATED, '--initramfs', other, '--replay', log, '-c', 'find /')
+        expect(1, *SIMULATED, '--replay', log, '-c', 'find /')
 
 
 def test_replay_files():
@@ -205,6 +223,7 @@ def test_pipe_is_not_asked_too_early():
 
 
 run((('wrong usage', test_usage), ('extremes', test_extremes), ('what is refused', test_refused), ('logs that are none', test_replay_files),
+     ('initramfs', test_initramfs),
      ('files that cannot be written', test_files_that_cannot_be_written), ('exit statuses', test_statuses), ('JSON', test_json),
      ('a pipe, threads', lambda: test_pipe('threads')), ('a pipe, sim', lambda: test_pipe('sim')), ('a pipe is not asked too early', test_pipe_is_not_asked_too_early), ('memory goes back to the host', test_memory_goes_back),
      ('files and pipes, threads', lambda: test_files_and_pipes('threads')), ('files and pipes, sim', lambda: test_files_and_pipes('sim')),

@@ -74,12 +74,7 @@ err_t cache_write(struct file *file, uint64_t *offset, struct io *io, size_t *do
 	if (err != 0)
 		return err;
 	mutex_lock(&inode->lock);
-	if (atomic_load_u32_relaxed(&file->flags) & TB_O_APPEND)
-		*offset = inode_size(inode);
-	if (*offset >= SIZE_MAX_BYTES)
-		err = ERR(EFBIG);
-	else if (io->left_bytes > SIZE_MAX_BYTES - *offset)
-		io->left_bytes = (size_t)(SIZE_MAX_BYTES - *offset);
+	err = file_write_place(file, offset, io);
 	uint64_t at = *offset;
 	while (err == 0 && io->left_bytes > 0) {
 		size_t piece = MIN(FRAME_SIZE - (size_t)(at % FRAME_SIZE), io->left_bytes);

@@ -59,7 +59,7 @@ static const char *link_target(struct inode *inode, uint32_t *size_bytes)
 	return tmpfs_inode_of(inode)->target;
 }
 
-static const struct inode_ops file_inode_ops = {
+const struct inode_ops tmpfs_file_inode_ops = {
 	.link_target = link_target,
 	.resize = tmpfs_resize,
 	.fallocate = tmpfs_fallocate,
@@ -77,7 +77,7 @@ static err_t tmpfs_tmpfile(struct inode *dir, const struct inode_params *params,
 	return err;
 }
 
-static const struct inode_ops tmpfs_dir_inode_ops = {
+const struct inode_ops tmpfs_dir_inode_ops = {
 	.lookup = tmpfs_lookup,
 	.create = tmpfs_create,
 	.tmpfile = tmpfs_tmpfile,
@@ -168,7 +168,7 @@ err_t tmpfs_inode_make(struct superblock *sb, const struct inode_params *params,
 	rb_init(&made->cookies);
 	made->next_cookie = DIR_COOKIE_FIRST;
 	list_init(&made->xattrs);
-	made->inode.ops = (params->mode & TB_S_IFMT) == TB_S_IFDIR ? &tmpfs_dir_inode_ops : &file_inode_ops;
+	made->inode.ops = (params->mode & TB_S_IFMT) == TB_S_IFDIR ? &tmpfs_dir_inode_ops : &tmpfs_file_inode_ops;
 	made->inode.file_ops = file_ops_for(params->mode);
 	inode_set_size(&made->inode, params->target_size_bytes);
 	struct tmpfs_shard *shard = shard_of(fs, made->inode.ino);

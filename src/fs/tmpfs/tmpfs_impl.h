@@ -86,6 +86,8 @@ err_t tmpfs_pages_charge(struct tmpfs *fs, uint64_t pages) must_check; // -ENOSP
 void tmpfs_pages_uncharge(struct tmpfs *fs, uint64_t pages);
 bool tmpfs_pages_fit(struct tmpfs *fs, uint64_t pages);
 
+extern const struct inode_ops tmpfs_dir_inode_ops, tmpfs_file_inode_ops;
+
 // devfs.c
 extern const struct fs_type devfs_type;
 

@@ -71,18 +71,24 @@ static err_t write_piece(struct inode *inode, uint64_t offset, struct io *io, si
 	return err;
 }
 
+err_t file_write_place(const struct file *file, uint64_t *offset, struct io *io)
+{
+	if (atomic_load_u32_relaxed(&file->flags) & TB_O_APPEND)
+		*offset = inode_size(file->inode);
+	if (*offset >= SIZE_MAX_BYTES)
+		return ERR(EFBIG);
+	if (io->left_bytes > SIZE_MAX_BYTES - *offset)
+		io->left_bytes = (size_t)(SIZE_MAX_BYTES - *offset);
+	return 0;
+}
+
 err_t page_file_write(struct file *file, uint64_t *offset, struct io *io, size_t *done_bytes, page_add_fn *add)
 {
 	struct inode *inode = file->inode;
 	err_t err = 0;
 
 	mutex_lock(&inode->lock);
-	if (atomic_load_u32_relaxed(&file->flags) & TB_O_APPEND)
-		*offset = inode_size(inode);
-	if (*offset >= SIZE_MAX_BYTES)
-		err = ERR(EFBIG);
-	else if (io->left_bytes > SIZE_MAX_BYTES - *offset)
-		io->left_bytes = (size_t)(SIZE_MAX_BYTES - *offset);
+	err = file_write_place(file, offset, io);
 	uint64_t at = *offset;
 	while (err == 0 && io->left_bytes > 0) {
 		size_t piece = FRAME_SIZE - (size_t)(at % FRAME_SIZE);

@@ -323,7 +323,7 @@ TEST(fs_cache, writers_wait_for_the_flusher)
 // ---- reclaim -------------------------------------------------------------------------------------------------------------
 
 // Twice as much as there is memory is read, and half of what is read is dirtied in between: pages go, and the reader never notices.
-TEST(fs_cache, pages_go_when_memory_runs_short)
+TEST(fs_reclaim, pages_go_when_memory_runs_short)
 {
 	struct stage stage;
 	struct frame_info frames;

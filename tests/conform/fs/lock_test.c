@@ -202,7 +202,8 @@ static void storm_main(void *arg)
 	}
 }
 
-TEST(fs_lock, readers_and_writers_stay_apart)
+// Everybody at once; nothing may be held or waited for afterwards.
+static void crew_run(TEST_RUN, void (*main)(void *arg))
 {
 	struct actor actors[WORKERS] = {{0}};
 	struct table table = {{0}, {0}};
@@ -213,7 +214,7 @@ TEST(fs_lock, readers_and_writers_stay_apart)
 		actors[i].table = &table;
 	}
 	for (uint32_t i = 0; i < WORKERS; i++)
-		REQUIRE(thread_start(NULL, storm_main, &actors[i], &actors[i].thread) == 0);
+		REQUIRE(thread_start(NULL, main, &actors[i], &actors[i].thread) == 0);
 	for (uint32_t i = 0; i < WORKERS; i++)
 		CHECK_EQ(thread_join(actors[i].thread, NULL), 0);
 	CHECK_EQ(file_locks_check(), 0);
@@ -221,6 +222,11 @@ TEST(fs_lock, readers_and_writers_stay_apart)
 	for (uint32_t i = 0; i < WORKERS; i++)
 		actor_end(&actors[i]);
 	file_gone(test_run_);
+}
+
+TEST(fs_lock, readers_and_writers_stay_apart)
+{
+	crew_run(test_run_, storm_main);
 }
 
 static void flock_main(void *arg)
@@ -239,19 +245,5 @@ static void flock_main(void *arg)
 
 TEST(fs_lock, flock_keeps_them_apart)
 {
-	struct actor actors[WORKERS] = {{0}};
-	struct table table = {{0}, {0}};
-
-	for (uint32_t i = 0; i < WORKERS; i++) {
-		REQUIRE(actor_make(&actors[i], test_run_));
-		actors[i].number = i;
-		actors[i].table = &table;
-	}
-	for (uint32_t i = 0; i < WORKERS; i++)
-		REQUIRE(thread_start(NULL, flock_main, &actors[i], &actors[i].thread) == 0);
-	for (uint32_t i = 0; i < WORKERS; i++)
-		CHECK_EQ(thread_join(actors[i].thread, NULL), 0);
-	for (uint32_t i = 0; i < WORKERS; i++)
-		actor_end(&actors[i]);
-	file_gone(test_run_);
+	crew_run(test_run_, flock_main);
 }

@@ -11,6 +11,7 @@ struct testfs {
 	struct superblock_ops ops; // first of all: sb->ops leads here
 	struct testfs_knobs knobs;
 	struct cache_ops cache_ops;
+	struct inode_ops dir_ops, file_ops; // tmpfs's, but for what goes through the cache
 	const struct superblock_ops *below;
 	struct spinlock lock;
 	struct rb_root stores; // lock
@@ -23,7 +24,6 @@ struct store {
 	struct mapping pages;
 };
 
-static const struct inode_ops dir_inode_ops, file_inode_ops;
 static const struct file_ops test_file_ops;
 
 static struct testfs *testfs_of(const struct superblock *sb)
@@ -216,7 +216,7 @@ static err_t test_reserve(struct inode *inode, uint64_t first, uint32_t count)
 static err_t convert(struct inode *inode)
 {
 	if (inode_is(inode, TB_S_IFDIR))
-		inode->ops = &dir_inode_ops;
+		inode->ops = &testfs_of(inode->sb)->dir_ops;
 	if (!inode_is(inode, TB_S_IFREG))
 		return 0;
 	err_t err = store_make(inode);
@@ -227,7 +227,7 @@ static err_t convert(struct inode *inode)
 		store_free(inode);
 		return err;
 	}
-	inode->ops = &file_inode_ops;
+	inode->ops = &testfs_of(inode->sb)->file_ops;
 	inode->file_ops = &test_file_ops;
 	return 0;
 }
@@ -278,26 +278,6 @@ static void test_destroy(struct inode *inode)
 	fs->below->destroy(inode);
 }
 
-static const struct inode_ops dir_inode_ops = {
-	.lookup = tmpfs_lookup,
-	.create = test_create,
-	.tmpfile = test_tmpfile,
-	.link = tmpfs_link,
-	.unlink = tmpfs_unlink,
-	.is_empty = tmpfs_is_empty,
-	.rename = tmpfs_rename,
-	.xattr_get = tmpfs_xattr_get,
-	.xattr_set = tmpfs_xattr_set,
-	.xattr_list = tmpfs_xattr_list,
-	.xattr_remove = tmpfs_xattr_remove,
-};
-static const struct inode_ops file_inode_ops = {
-	.resize = test_resize,
-	.xattr_get = tmpfs_xattr_get,
-	.xattr_set = tmpfs_xattr_set,
-	.xattr_list = tmpfs_xattr_list,
-	.xattr_remove = tmpfs_xattr_remove,
-};
 static const struct file_ops test_file_ops = {.read = cache_read, .write = cache_write, .sync = cache_sync};
 
 // ---- superblock ----------------------------------------------------------------------------------------------------------
@@ -340,6 +320,13 @@ static err_t test_mount(struct superblock *sb, const char *source, const char *o
 	fs->ops.check = NULL;
 	fs->cache_ops = (struct cache_ops){
 		.cluster_pages = cluster, .fill = test_fill, .flush = test_flush, .reserve = test_reserve};
+	fs->dir_ops = tmpfs_dir_inode_ops;
+	fs->dir_ops.create = test_create;
+	fs->dir_ops.tmpfile = test_tmpfile;
+	fs->file_ops = tmpfs_file_inode_ops;
+	fs->file_ops.link_target = NULL;
+	fs->file_ops.resize = test_resize;
+	fs->file_ops.fallocate = NULL;
 	spin_init(&fs->lock, LOCK_RANK_FS, "testfs");
 	rb_init(&fs->stores);
 	sb->ops = &fs->ops;
