@@ -17,6 +17,7 @@
 #include "bench_files.h"
 #include "tbos/tbos.h"
 
+#define NAME_SIZE 80
 #define MEM_BYTES (1536ull << 20)
 
 static char host_folder[] = "/dev/shm/tbos-bench-XXXXXX";
@@ -43,14 +44,14 @@ static void keep(uint64_t *best, uint64_t took_ns)
 
 // ---- the host ------------------------------------------------------------------------------------------------------------
 
-static void host_name(char *name, char letter, unsigned number)
+static void host_name(char name[NAME_SIZE], char letter, unsigned number)
 {
-	sprintf(name, "%s/b/%c%05u", host_folder, letter, number);
+	snprintf(name, NAME_SIZE, "%s/b/%c%05u", host_folder, letter, number);
 }
 
 static bool host_create(void)
 {
-	char name[80];
+	char name[NAME_SIZE];
 	for (unsigned i = 0; i < BENCH_FILES; i++) {
 		host_name(name, 'f', i);
 		int fd = open(name, O_WRONLY | O_CREAT | O_EXCL, 0644);
@@ -62,7 +63,7 @@ static bool host_create(void)
 
 static bool host_stat(void)
 {
-	char name[80];
+	char name[NAME_SIZE];
 	struct stat status;
 	for (unsigned i = 0; i < BENCH_FILES; i++) {
 		host_name(name, 'f', i);
@@ -74,9 +75,9 @@ static bool host_stat(void)
 
 static bool host_readdir(void)
 {
-	char name[80];
+	char name[NAME_SIZE];
 	unsigned seen = 0;
-	sprintf(name, "%s/b", host_folder);
+	snprintf(name, sizeof name, "%s/b", host_folder);
 	DIR *dir = opendir(name);
 	while (dir != NULL && readdir(dir) != NULL)
 		seen++;
@@ -85,7 +86,7 @@ static bool host_readdir(void)
 
 static bool host_rename(void)
 {
-	char from[80], to[80];
+	char from[NAME_SIZE], to[NAME_SIZE];
 	for (unsigned i = 0; i < BENCH_FILES; i++) {
 		host_name(from, 'f', i);
 		host_name(to, 'g', i);
@@ -97,7 +98,7 @@ static bool host_rename(void)
 
 static bool host_unlink(void)
 {
-	char name[80];
+	char name[NAME_SIZE];
 	for (unsigned i = 0; i < BENCH_FILES; i++) {
 		host_name(name, 'g', i);
 		if (unlink(name) != 0)
@@ -108,9 +109,9 @@ static bool host_unlink(void)
 
 static bool host_lookup(void)
 {
-	char name[120];
+	char name[NAME_SIZE];
 	struct stat status;
-	sprintf(name, "%s/a/b/c/d", host_folder); // six with /dev/shm/…, less one: to the host's favour
+	snprintf(name, sizeof name, "%s/a/b/c/d", host_folder); // six with /dev/shm/…, less one: to the host's favour
 	for (unsigned i = 0; i < BENCH_LOOKUPS; i++)
 		if (stat(name, &status) != 0)
 			return false;
@@ -120,8 +121,8 @@ static bool host_lookup(void)
 static bool host_read(void)
 {
 	static char buffer[BENCH_MIB];
-	char name[80];
-	sprintf(name, "%s/read", host_folder);
+	char name[NAME_SIZE];
+	snprintf(name, sizeof name, "%s/read", host_folder);
 	int fd = open(name, O_RDWR | O_CREAT, 0600);
 	bool good = fd >= 0 && pwrite(fd, buffer, sizeof buffer, 0) == (ssize_t)sizeof buffer;
 	uint64_t start = now_ns();
@@ -135,8 +136,8 @@ static bool host_read(void)
 static bool host_write(void)
 {
 	static char buffer[BENCH_MIB];
-	char name[80];
-	sprintf(name, "%s/write", host_folder);
+	char name[NAME_SIZE];
+	snprintf(name, sizeof name, "%s/write", host_folder);
 	uint64_t start = now_ns();
 	int fd = open(name, O_RDWR | O_CREAT | O_TRUNC, 0600);
 	bool good = fd >= 0;
@@ -150,11 +151,11 @@ static bool host_write(void)
 static void host_folders(void)
 {
 	static const char *const folders[] = {"/b", "/a", "/a/b", "/a/b/c", "/a/b/c/d"};
-	char name[80];
+	char name[NAME_SIZE];
 	if (mkdtemp(host_folder) == NULL)
 		die(host_folder, errno, "");
 	for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
-		sprintf(name, "%s%s", host_folder, folders[i]);
+		snprintf(name, sizeof name, "%s%s", host_folder, folders[i]);
 		if (mkdir(name, 0755) != 0)
 			die(name, errno, "");
 	}
@@ -163,7 +164,7 @@ static void host_folders(void)
 static void host_end(void)
 {
 	char command[100];
-	sprintf(command, "rm -rf %s", host_folder);
+	snprintf(command, sizeof command, "rm -rf %s", host_folder);
 	if (system(command) != 0)
 		die(host_folder, 0, "stays");
 }
