@@ -16,7 +16,10 @@ from ui import ROOT, Failure, parse_duration, say
 
 
 RUN_TEXT = 'build if needed and boot ./tbos-sim, which gets every further argument (its own list: run -- --help)'
-BENCH_TEXT = 'measure, beside named peers; further arguments go to tests/bench/bench.py (its own list: bench -- --help); `bench bare`: images in the emulator'
+BENCH_TEXT = (
+    'measure, beside named peers; further arguments go to tests/bench/bench.py (its own list: bench -- --help); '
+    "`bench bare`: images in the emulator; `bench files`: files beside the host's tmpfs"
+)
 
 
 def add_build_options(parser):
@@ -83,6 +86,9 @@ def command_bench(arguments):
     if arguments[:1] == ['bare']:
         os.execv(sys.executable, [sys.executable, '-B', os.path.join(ROOT, 'tests/bench/bench_bare.py'), *arguments[1:]])
     made = builds.build('release-gcc', quiet=True)
+    if arguments[:1] == ['files']:
+        program = os.path.join(made.folder, 'tests/bench_files')
+        os.execv(program, [program, *arguments[1:]])
     script = os.path.join(ROOT, 'tests/bench/bench.py')
     if not os.path.exists(script):
         raise Failure('tests/bench/bench.py is missing', 'it belongs to the repository: check the clone')
