@@ -262,8 +262,9 @@ struct superblock {
 	void *data;              // the filesystem's
 	struct flusher *flusher; // kern/page_cache.h; NULL: it has none
 	struct mutex rename_lock;
-	struct spinlock lru_lock cache_aligned; // what stands above is read by everybody, what follows is written
-	struct list lru;                        // dentries that nobody may be using, oldest first
+	uint8_t apart[CACHE_LINE_SIZE]; // what stands above is read by everybody, what follows is written
+	struct spinlock lru_lock;
+	struct list lru; // dentries that nobody may be using, oldest first
 	uint32_t lru_count;
 	struct list_node link;
 };

@@ -90,7 +90,7 @@ struct process {
 	uint32_t umask;    // atomic
 	struct spinlock lock;
 	struct path root, cwd;   // under lock, counted by the filesystems' hook
-	struct mount_ns *mounts; // immutable, counted likewise
+	struct mount_ns *mounts; // counted likewise; written under lock and the mounts' lock, read under either
 	struct descriptor_table files;
 	struct list_node link; // list of all processes, by id
 };

@@ -108,6 +108,11 @@ err_t vfs_removexattr(struct process *process, int32_t dirfd, const char *path, 
 err_t vfs_mount(struct process *process, const char *source, const char *path, const char *type, uint32_t flags,
 		const char *options, const char **problem) must_check;
 err_t vfs_umount(struct process *process, const char *path, uint32_t flags) must_check;
+
+// unshare(2), of which flags knows TB_CLONE_NEWNS: the process gets a namespace of copies, which it then shares with nobody but the children
+// made from it; its root and directory move over, its descriptors stay where they are. uid 0 only. May sleep. Errors: -EPERM, -EINVAL,
+// -ENOMEM.
+err_t vfs_unshare(struct process *process, uint32_t flags) must_check;
 err_t vfs_statfs(struct process *process, int32_t dirfd, const char *path, struct tb_statfs *out) must_check;
 
 // The mounts of the process's namespace in order of mounting: calls fn with type, source, flags and path for each; it may not

@@ -98,6 +98,10 @@ tb_err tb_removexattr(tb_context *context, int32_t dirfd, const char *path, uint
 tb_err tb_mount(tb_context *context, const char *source, const char *path, const char *type, uint32_t flags,
 		const char *options) TB_MUST_USE;
 tb_err tb_umount(tb_context *context, const char *path, uint32_t flags) TB_MUST_USE;
+
+// unshare(2) with TB_CLONE_NEWNS: from now on the context has mounts of its own, copies of those it saw. What is mounted and unmounted later on
+// one side does not show on the other. Its descriptors stay where they are. uid 0 alone. Errors: -EPERM, -EINVAL (other flags), -ENOMEM.
+tb_err tb_unshare(tb_context *context, uint32_t flags) TB_MUST_USE;
 tb_err tb_statfs(tb_context *context, int32_t dirfd, const char *path, struct tb_statfs *out) TB_MUST_USE;
 
 #ifdef __cplusplus

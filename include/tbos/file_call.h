@@ -54,6 +54,7 @@
 	X(removexattr)                                                                                                 \
 	X(mount)                                                                                                       \
 	X(umount)                                                                                                      \
+	X(unshare)                                                                                                     \
 	X(statfs)
 
 enum tb_file_op {

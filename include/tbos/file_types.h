@@ -153,6 +153,10 @@ enum tb_mount_flags {
 	TB_MNT_DETACH = 2 // of tb_umount()
 };
 
+enum tb_clone_flags {
+	TB_CLONE_NEWNS = 0x20000
+};
+
 // One directory entry. `cookie` continues after it (lseek and readdir); it stays right whatever else comes and goes.
 struct tb_dirent {
 	uint64_t ino, cookie;

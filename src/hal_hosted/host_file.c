@@ -273,6 +273,11 @@ tb_err tb_umount(tb_context *context, const char *path, uint32_t flags)
 	CALL(umount, (uintptr_t)path, flags);
 }
 
+tb_err tb_unshare(tb_context *context, uint32_t flags)
+{
+	CALL(unshare, flags);
+}
+
 tb_err tb_statfs(tb_context *context, int32_t dirfd, const char *path, struct tb_statfs *out)
 {
 	CALL(statfs, (uint64_t)(int64_t)dirfd, (uintptr_t)path, (uintptr_t)out);

@@ -269,6 +269,8 @@ static err_t work_calls(struct process *process)
 	if (err == 0)
 		err = descriptor_dup(process, fd, 300, 0, &none); // the table grows
 	if (err == 0)
+		err = vfs_unshare(process, TB_CLONE_NEWNS);
+	if (err == 0)
 		err = process_set_cred(process, 1, 2, groups, array_count(groups));
 	if (err == 0)
 		err = vfs_open(process, TB_AT_FDCWD, "/", TB_O_TMPFILE | TB_O_RDWR, 0600, &none) == -EACCES ? 0

@@ -92,6 +92,10 @@ def cases(source):
                 files.close_fd(fd)
                 yield f'{engine}: errors are OSError', refused(2, files.stat, '/no') and refused(17, files.mkdir, '/fs') and \
                     refused(39, files.rmdir, '/fs') and refused(9, files.read, fd, 1) and refused(21, files.read_file, '/fs')
+                with machine.context() as other:
+                    other.unshare()
+                    other.mount('x', '/fs', 'tmpfs')
+                    yield f'{engine}: mounts of its own', other.listdir('/fs') == [] and len(files.listdir('/fs')) > 3 and refused(22, other.unshare, 1)
                 files.set_user(1000, 1000)
                 yield f'{engine}: another user', refused(13, files.write_file, '/fs/new', b'') and refused(1, files.chmod, '/fs', 0o777)
                 yield f'{engine}: zero bytes in paths', raises_value_error(files.stat, 'a\0b')

@@ -16,6 +16,7 @@ FOREVER = 2 ** 64 - 1
 AT_FDCWD, AT_SYMLINK_NOFOLLOW, AT_REMOVEDIR = -100, 0x100, 0x200
 O_RDONLY, O_WRONLY, O_RDWR, O_CREAT, O_EXCL, O_TRUNC, O_APPEND, O_DIRECTORY = 0, 1, 2, 0o100, 0o200, 0o1000, 0o2000, 0o200000
 RENAME_NOREPLACE, RENAME_EXCHANGE = 1, 2
+CLONE_NEWNS = 0x20000
 S_IFMT, S_IFDIR, S_IFREG, S_IFLNK = 0o170000, 0o040000, 0o100000, 0o120000
 _FLAG_QUIET = 4
 
@@ -286,3 +287,7 @@ class Context:
 
     def umount(self, path, flags=0):
         self._call('tb_umount', _path(path), u32(flags), path=path)
+
+    def unshare(self, flags=CLONE_NEWNS):
+        """Mounts of its own from now on, copies of those it saw."""
+        self._call('tb_unshare', u32(flags))

@@ -275,6 +275,11 @@ static err_t api_umount(const struct api_call *call)
 	return vfs_umount(call->process, TEXT(0), U32(1));
 }
 
+static err_t api_unshare(const struct api_call *call)
+{
+	return vfs_unshare(call->process, U32(0));
+}
+
 static err_t api_statfs(const struct api_call *call)
 {
 	return vfs_statfs(call->process, I32(0), TEXT(1), PTR(struct tb_statfs, 2));
@@ -322,6 +327,7 @@ static err_t (*const calls[TB_FILE_OP_COUNT])(const struct api_call *call) = {
 	[TB_FILE_removexattr] = api_removexattr,
 	[TB_FILE_mount] = api_mount,
 	[TB_FILE_umount] = api_umount,
+	[TB_FILE_unshare] = api_unshare,
 	[TB_FILE_statfs] = api_statfs,
 };
 

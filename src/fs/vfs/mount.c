@@ -190,6 +190,26 @@ err_t mount_ns_make(struct mount_ns **out)
 	return 0;
 }
 
+err_t mount_ns_copy_locked(struct mount_ns *from, struct mount_ns *to)
+{
+	struct mount *mount;
+
+	list_for_each (mount, &from->mounts, ns_link) {
+		uint32_t flags = atomic_load_u32_relaxed(&mount->flags);
+		err_t err = mount_make(mount->sb, mount->root, mount->source, flags, &mount->copy);
+		if (err != 0)
+			return err;
+		if (mount->parent == NULL) {
+			mount_attach_locked(to, mount->copy, NULL);
+			continue;
+		}
+		struct path place = {.mount = mount->parent->copy, .dentry = mount->place};
+		path_get(&place);
+		mount_attach_locked(to, mount->copy, &place);
+	}
+	return 0;
+}
+
 // Children come after their parents in the list, so it is taken down from its end.
 void mount_ns_put(struct mount_ns *ns)
 {

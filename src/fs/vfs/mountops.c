@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: MIT
 //
-// mount(2), umount(2), statfs(2), sync(2).
+// mount(2), umount(2), unshare(2), statfs(2), sync(2).
 #include "vfs_impl.h"
 
 #include "kern/string.h"
 
 // At what the path leads to, which is covered from now on.
-static err_t mount_here(struct mount *mount, struct path *place)
+static err_t mount_here(struct process *process, struct mount *mount, struct path *place)
 {
 	struct vfs_state *vfs = vfs_state();
 	struct inode *inode = dentry_inode(place->dentry);
 	err_t err = 0;
 
 	mutex_lock(&vfs->mount_lock);
-	if (place->mount->ns == NULL)
+	if (place->mount->ns != process->mounts)
 		err = ERR(EINVAL);
 	else if (!inode_is(inode, TB_S_IFDIR) != !inode_is(dentry_inode(mount->root), TB_S_IFDIR))
 		err = ERR(ENOTDIR);
@@ -27,8 +27,8 @@ static err_t mount_here(struct mount *mount, struct path *place)
 	return err;
 }
 
-static err_t mount_new(struct path *place, const char *source, const char *type, uint32_t flags, const char *options,
-		       const char **problem)
+static err_t mount_new(struct process *process, struct path *place, const char *source, const char *type,
+		       uint32_t flags, const char *options, const char **problem)
 {
 	struct superblock *sb;
 	struct mount *mount;
@@ -40,7 +40,7 @@ static err_t mount_new(struct path *place, const char *source, const char *type,
 	superblock_put(sb);
 	if (err != 0)
 		return err;
-	err = mount_here(mount, place);
+	err = mount_here(process, mount, place);
 	if (err != 0) {
 		atomic_store_u32_release(&mount->dying, 1); // nobody else knows it
 		mount_put(mount);
@@ -58,7 +58,7 @@ static err_t mount_bind(struct process *process, struct path *place, const char 
 		err = mount_make(walk.at.mount->sb, walk.at.dentry, walk.at.mount->source,
 				 flags | (walk.at.mount->flags & (TB_MS_NOSUID | TB_MS_NODEV | TB_MS_NOEXEC)), &mount);
 	if (err == 0)
-		err = mount_here(mount, place);
+		err = mount_here(process, mount, place);
 	if (err != 0 && mount != NULL) {
 		atomic_store_u32_release(&mount->dying, 1);
 		mount_put(mount);
@@ -99,7 +99,8 @@ err_t vfs_mount(struct process *process, const char *source, const char *path, c
 		else if (flags & TB_MS_BIND)
 			err = mount_bind(process, &walk.at, source, flags);
 		else
-			err = mount_new(&walk.at, source, type, flags, options != NULL ? options : "", problem);
+			err = mount_new(process, &walk.at, source, type, flags, options != NULL ? options : "",
+					problem);
 	}
 	walk_end(&walk);
 	return err;
@@ -126,9 +127,9 @@ err_t vfs_umount(struct process *process, const char *path, uint32_t flags)
 	refcount_get(&sb->refs); // the last reference may take long to go: not under the lock
 	mutex_lock(&vfs->mount_lock);
 	mount = walk.at.mount;
-	bool detached = mount->ns == NULL || mount->parent == NULL; // the root stays
-	walk_end(&walk);                                            // in the tree, it lives on without us
-	if (detached)
+	bool stays = mount->ns != process->mounts || mount->parent == NULL; // the root does
+	walk_end(&walk);                                                    // in the tree, it lives on without us
+	if (stays)
 		err = ERR(EINVAL);
 	else if (mount->children != NULL)
 		err = ERR(EBUSY);
@@ -136,6 +137,50 @@ err_t vfs_umount(struct process *process, const char *path, uint32_t flags)
 		err = mount_detach_locked(mount, (flags & TB_MNT_DETACH) != 0);
 	mutex_unlock(&vfs->mount_lock);
 	superblock_put(sb);
+	return err;
+}
+
+// Into the copy of its mount; returns what is to be put. A mount that is out of the tree has none.
+static struct mount *path_move_locked(struct path *path, const struct mount_ns *from)
+{
+	struct mount *old = path->mount;
+	if (old->ns != from)
+		return NULL;
+	mount_get(old->copy);
+	path->mount = old->copy;
+	return old;
+}
+
+err_t vfs_unshare(struct process *process, uint32_t flags)
+{
+	struct vfs_state *vfs = vfs_state();
+	struct mount *old[2] = {NULL, NULL};
+	struct mount_ns *ns;
+
+	if (flags & ~(uint32_t)TB_CLONE_NEWNS)
+		return ERR(EINVAL);
+	if (flags == 0)
+		return 0;
+	if (!process_is_root(process))
+		return ERR(EPERM);
+	err_t err = mount_ns_make(&ns);
+	if (err != 0)
+		return err;
+	mutex_lock(&vfs->mount_lock);
+	struct mount_ns *from = process->mounts;
+	err = mount_ns_copy_locked(from, ns);
+	if (err == 0) {
+		spin_lock(&process->lock);
+		old[0] = path_move_locked(&process->root, from);
+		old[1] = path_move_locked(&process->cwd, from);
+		process->mounts = ns;
+		spin_unlock(&process->lock);
+	}
+	mutex_unlock(&vfs->mount_lock);
+	for (size_t i = 0; i < sizeof old / sizeof old[0]; i++)
+		if (old[i] != NULL)
+			mount_put(old[i]);
+	mount_ns_put(err == 0 ? from : ns);
 	return err;
 }
 
@@ -178,11 +223,11 @@ err_t vfs_each_mount(struct process *process,
 
 	if (text == NULL)
 		return ERR(ENOMEM);
+	mutex_lock(&vfs->mount_lock);
 	spin_lock(&process->lock);
 	root = process->root;
 	path_get(&root);
 	spin_unlock(&process->lock);
-	mutex_lock(&vfs->mount_lock);
 	list_for_each (mount, &process->mounts->mounts, ns_link) {
 		struct path place = {.mount = mount, .dentry = mount->root};
 		size_t size;

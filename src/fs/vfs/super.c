@@ -83,7 +83,7 @@ err_t superblock_make(const char *type_name, const char *source, const char *opt
 		*problem = "there is no such type of filesystem";
 		return ERR(ENODEV);
 	}
-	struct superblock *sb = kmalloc_aligned(sizeof *sb, CACHE_LINE_SIZE, MEM_ZERO);
+	struct superblock *sb = kmalloc(sizeof *sb, MEM_ZERO);
 	if (sb == NULL)
 		return ERR(ENOMEM);
 	refcount_init(&sb->refs, 1);

@@ -27,16 +27,17 @@ static err_t hook_init(struct process *process, struct process *parent)
 		path_get(&process->root);
 		path_get(&process->cwd);
 		process->mounts = vfs->ns;
+		refcount_get(&process->mounts->refs);
 	} else {
 		spin_lock(&parent->lock);
 		process->root = parent->root;
 		process->cwd = parent->cwd;
 		path_get(&process->root);
 		path_get(&process->cwd);
-		spin_unlock(&parent->lock);
 		process->mounts = parent->mounts;
+		refcount_get(&process->mounts->refs);
+		spin_unlock(&parent->lock);
 	}
-	refcount_get(&process->mounts->refs);
 	return 0;
 }
 

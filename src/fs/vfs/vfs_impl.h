@@ -9,7 +9,7 @@
 //   vfs.c       the component: state, hooks of processes, the root filesystem
 //   dentry.c    dentries: references, look-up, adding, dropping, moving; dtable.c the names of one directory
 //   inode.c     inodes: life, times, permission
-//   mount.c     mounts and their counts · mountops.c mount, umount, statfs · super.c superblocks and types
+//   mount.c     mounts and their counts · mountops.c mount, umount, unshare, statfs · super.c superblocks and types
 //   walk.c      paths to places · walk_slow.c from RCU to references, symbolic links, mounts both ways
 //   namei.c     names made and unmade · rename.c · open.c · file.c reading and writing · attr.c · xattr.c · readdir.c
 //   device.c    special files · lock.c flock and record locks
@@ -98,6 +98,7 @@ struct mount {
 	struct mount *next_here;    // atomic; list of parent's children, newest first
 	struct mount *children;     // atomic
 	struct list_node ns_link;   // by mounting
+	struct mount *copy;         // while its namespace is copied, under vfs->mount_lock
 	struct mount_count *counts; // per CPU
 	struct spinlock lock;       // counts while dying
 	uint32_t dying;             // atomic
@@ -221,6 +222,7 @@ void mount_attach_locked(struct mount_ns *ns, struct mount *mount,
 			 const struct path *place);                   // takes place's references
 err_t mount_detach_locked(struct mount *mount, bool lazy) must_check; // -EBUSY
 err_t mount_ns_make(struct mount_ns **out) must_check;
+err_t mount_ns_copy_locked(struct mount_ns *from, struct mount_ns *to) must_check; // sets mount->copy of each
 void mount_ns_put(struct mount_ns *ns);
 
 static inline bool mount_is_read_only(const struct mount *mount)

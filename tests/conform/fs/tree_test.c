@@ -424,3 +424,77 @@ TEST(fs_tree, bind_mounts)
 	remove_tree("/b2");
 	CHECK(!exists(root(), "/b1"));
 }
+
+// Mounts below mounts are copied; later ones stay on the side that made them; a filesystem lives as long as either side shows it.
+TEST(fs_tree, mounts_of_its_own)
+{
+	static const char *const folders[] = {"/s", "/s/a", "/s/b"};
+	struct process *own;
+	char text[32];
+	size_t size;
+
+	for (uint32_t i = 0; i < array_count(folders); i++)
+		CHECK_EQ(vfs_mkdir(root(), TB_AT_FDCWD, folders[i], 0755), 0);
+	CHECK_EQ(vfs_mount(root(), "x", "/s/a", "tmpfs", 0, "", NULL), 0);
+	CHECK_EQ(vfs_mkdir(root(), TB_AT_FDCWD, "/s/a/sub", 0755), 0);
+	CHECK_EQ(make(root(), "/s/a/shared"), 0);
+	CHECK_EQ(vfs_mount(root(), "x", "/s/a/sub", "tmpfs", TB_MS_NODEV, "", NULL), 0);
+	CHECK_EQ(make(root(), "/s/a/sub/x"), 0);
+	CHECK_EQ(process_create("own", root(), &own), 0);
+	CHECK_EQ(vfs_chdir(own, "/s/a/sub"), 0);
+	CHECK_EQ(vfs_unshare(own, TB_CLONE_NEWNS << 1), -EINVAL);
+	CHECK_EQ(vfs_unshare(own, TB_CLONE_NEWNS), 0);
+	CHECK_EQ(vfs_getcwd(own, text, sizeof text, &size), 0);
+	CHECK(strcmp(text, "/s/a/sub") == 0);
+	CHECK(exists(own, "x") && exists(own, "../shared") && exists(own, "../../b"));
+	CHECK_EQ(vfs_umount(own, "/s/a/sub", 0), -EBUSY);
+	CHECK_EQ(vfs_mount(own, "x", "/s/b", "tmpfs", 0, "", NULL), 0);
+	CHECK_EQ(make(own, "/s/b/mine"), 0);
+	CHECK(!exists(root(), "/s/b/mine"));
+	CHECK_EQ(vfs_umount(root(), "/s/b", 0), -EINVAL);
+	CHECK_EQ(vfs_umount(root(), "/s/a/sub", 0), 0);
+	CHECK_EQ(vfs_umount(root(), "/s/a", 0), 0);
+	CHECK(!exists(root(), "/s/a/shared"));
+	CHECK_EQ(make(own, "y"), 0);
+	CHECK_EQ(vfs_chdir(own, "/"), 0);
+	CHECK(exists(own, "/s/a/sub/x") && exists(own, "/s/a/sub/y"));
+	CHECK_EQ(vfs_umount(own, "/s/a/sub", 0), 0);
+	CHECK(!exists(own, "/s/a/sub/x") && exists(own, "/s/a/shared"));
+	CHECK_EQ(process_set_cred(own, 1000, 1000, NULL, 0), 0);
+	CHECK_EQ(vfs_unshare(own, TB_CLONE_NEWNS), -EPERM);
+	process_put(own);
+	remove_tree("/s");
+}
+
+static void own_work(struct crew *crew, struct process *process, uint32_t number)
+{
+	char name[16];
+
+	ksnprintf(name, sizeof name, "/m/%u", number);
+	for (uint32_t i = 0; i < crew->rounds; i++) {
+		struct process *own;
+		CREW_CHECK(crew, process_create("own", process, &own) == 0);
+		CREW_CHECK(crew, vfs_unshare(own, TB_CLONE_NEWNS) == 0);
+		CREW_CHECK(crew, vfs_mount(own, "x", "/m", "tmpfs", 0, "size=64K", NULL) == 0);
+		CREW_CHECK(crew, make(own, name) == 0);
+		CREW_CHECK(crew, exists(own, name) && !exists(process, name));
+		err_t err = i % 2 != 0 ? vfs_umount(own, "/m", 0) : vfs_unshare(own, TB_CLONE_NEWNS);
+		CREW_CHECK(crew, err == 0 && exists(own, name) == (i % 2 == 0));
+		process_put(own);
+		CREW_CHECK(crew, number != 0 || vfs_mount(process, "y", "/n", "tmpfs", 0, "size=64K", NULL) == 0);
+		CREW_CHECK(crew, number != 0 || vfs_umount(process, "/n", 0) == 0);
+	}
+}
+
+// Copied while others mount and unmount; each sees its own file alone.
+TEST(fs_tree, namespaces_come_and_go)
+{
+	struct crew crew = {.run = test_run_, .rounds = 4, .work = own_work};
+
+	CHECK_EQ(vfs_mkdir(root(), TB_AT_FDCWD, "/m", 0755), 0);
+	CHECK_EQ(vfs_mkdir(root(), TB_AT_FDCWD, "/n", 0755), 0);
+	crew_run(&crew);
+	remove_tree("/m");
+	remove_tree("/n");
+	CHECK(!exists(root(), "/m") && !exists(root(), "/n"));
+}
