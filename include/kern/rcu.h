@@ -45,7 +45,7 @@ bool rcu_read_held(void);
 // spinlock, not in a callback.
 void rcu_synchronize(void);
 
-// Runs fn(head) after a grace period, in order of these calls, in the service thread, which may be delayed by a callback that
+// Runs fn(head) after a grace period, those called on one CPU in order of these calls, in the service thread, which may be delayed by a callback that
 // sleeps and must not wait for RCU itself. The head belongs to RCU until then. irq-safe; takes no memory; no lock of rank
 // LOCK_RANK_WAITQ or above may be held.
 void rcu_call(struct rcu_head *head, void (*fn)(struct rcu_head *));

@@ -230,7 +230,6 @@ static void rcu_grace_period(struct rcu_state *rcu)
 	counter_inc(COUNTER_RCU_GRACE_PERIODS);
 }
 
-// All that has been queued, oldest first.
 // Takes a stack and puts it, turned round, before `then`.
 static struct rcu_head *rcu_take_stack(struct rcu_head **stack, struct rcu_head *then)
 {
@@ -245,6 +244,7 @@ static struct rcu_head *rcu_take_stack(struct rcu_head **stack, struct rcu_head 
 	return then;
 }
 
+// All that has been queued: CPU by CPU, oldest first, then the barriers.
 static struct rcu_head *rcu_take_pending(struct rcu_state *rcu)
 {
 	struct rcu_head *batch = rcu_take_stack(&rcu->barriers, NULL);
