@@ -39,7 +39,7 @@ def exit_says_how_the_last_line_ended():
 def the_front_door_runs_it():
     """What `tbos qemu --arch cortex_m -c` does with a build."""
     folder = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(IMAGE)), '../../..'))
-    script = ('import sys, types, qemu; args = dict(machine=None, cpus=None, mem=None, initrd=None, line="", flags=[], commands=sys.argv[2]); '
+    script = ('import sys, types, qemu; args = dict(machine=None, cpus=None, mem=None, initrd=None, initramfs=None, line="", flags=[], commands=sys.argv[2]); '
               'sys.exit(qemu.run_board(sys.argv[1], types.SimpleNamespace(**args), "calc_4k"))')
     for line, status in (('1+2*3', 0), ('1+2; 1/0', 1), ('exit 9', 9)):
         done = subprocess.run([sys.executable, '-B', '-c', script, folder, line], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
