@@ -30,6 +30,7 @@ struct unpack {
 	struct unpack_source *source;
 	const struct unpack_ops *ops; // NULL: none begun
 	void *state;                  // the method's
+	bool inside;                  // of a frame
 	uint8_t *input;               // [at, filled) is still to be used
 	size_t input_bytes, at, filled;
 	bool ended;            // the source has

@@ -27,6 +27,7 @@ static void method_end(struct unpack *unpack)
 	if (unpack->ops != NULL)
 		unpack->ops->end(unpack);
 	unpack->ops = NULL;
+	unpack->inside = false;
 }
 
 void unpack_fini(struct unpack *unpack)
@@ -117,7 +118,8 @@ err_t unpack_skip(struct unpack *unpack, uint64_t size_bytes)
 	return err;
 }
 
-err_t unpack_frame_follows(struct unpack *unpack, const struct unpack_ops *ops, bool *more)
+// Steps over skippable frames. *more: a frame of this method stands next. At the end of input, or before something else: false.
+static err_t frame_follows(struct unpack *unpack, bool *more)
 {
 	const uint8_t *bytes;
 	size_t have;
@@ -129,7 +131,7 @@ err_t unpack_frame_follows(struct unpack *unpack, const struct unpack_ops *ops, 
 			return err;
 		uint32_t magic = unpack_le32(bytes);
 		if ((magic & SKIPPABLE_MASK) != SKIPPABLE_MAGIC) {
-			*more = ops->is_magic(magic);
+			*more = unpack->ops->is_magic(magic);
 			return 0;
 		}
 		err = unpack_exactly(unpack, 8, &bytes);
@@ -175,13 +177,32 @@ err_t unpack_begin(struct unpack *unpack, enum unpack_method *method)
 	return err;
 }
 
+static err_t frames_next(struct unpack *unpack, const uint8_t **bytes, size_t *size_bytes)
+{
+	err_t err = 0;
+
+	while (err == 0 && *size_bytes == 0) {
+		bool more = unpack->inside;
+		if (more) {
+			err = unpack->ops->frame_next(unpack, bytes, size_bytes);
+			continue;
+		}
+		err = frame_follows(unpack, &more);
+		if (err != 0 || !more)
+			break;
+		err = unpack->ops->frame_begin(unpack);
+		unpack->inside = err == 0;
+	}
+	return err;
+}
+
 err_t unpack_next(struct unpack *unpack, const uint8_t **bytes, size_t *size_bytes)
 {
 	err_t err;
 
 	*size_bytes = 0;
 	if (unpack->ops != NULL) {
-		err = unpack->ops->next(unpack, bytes, size_bytes);
+		err = frames_next(unpack, bytes, size_bytes);
 	} else {
 		err = unpack_need(unpack, 1, bytes, size_bytes);
 		if (err == 0)

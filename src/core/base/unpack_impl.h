@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Streams out of compressed ones: what unpack.c and the methods share. unpack.c owns the input buffer, looks at magics and hands
-// bytes over; unpack_lz4.c and unpack_zstd.c each read their frames through unpack_need() and give pieces of a buffer of their
+// bytes over; unpack_lz4.c and unpack_zstd.c each read one frame through unpack_need() and give pieces of a buffer of their
 // own. No method trusts a length: what it asks for is bounded by its format, and checked before memory is.
 #ifndef UNPACK_IMPL_H
 #define UNPACK_IMPL_H
@@ -19,7 +19,9 @@ struct unpack_ops {
 	const char *name;
 	bool (*is_magic)(uint32_t magic); // also: a frame that may follow in the same stream
 	err_t (*begin)(struct unpack *unpack);
-	err_t (*next)(struct unpack *unpack, const uint8_t **bytes, size_t *size_bytes);
+	err_t (*frame_begin)(struct unpack *unpack);
+	// A step within the frame, or its end: then it clears unpack->inside. *size_bytes, 0 before, may stay so.
+	err_t (*frame_next)(struct unpack *unpack, const uint8_t **bytes, size_t *size_bytes);
 	void (*end)(struct unpack *unpack);
 };
 
@@ -41,9 +43,6 @@ static inline void unpack_free(struct unpack *unpack, void *memory)
 	if (memory != NULL)
 		unpack->source->free(unpack->source, memory);
 }
-
-// Steps over skippable frames. *more: a frame of this method stands next. At the end of input, or before something else: false.
-err_t unpack_frame_follows(struct unpack *unpack, const struct unpack_ops *ops, bool *more) must_check;
 
 static inline uint32_t unpack_le32(const uint8_t *bytes)
 {

@@ -31,7 +31,6 @@ struct lz4_state {
 	uint32_t block_bytes; // the most that a block makes
 	uint32_t flags;       // enum flg
 	bool legacy;
-	bool inside;
 	uint64_t content_bytes; // that the header tells
 	uint64_t made_bytes;
 	XXH32_state_t hash;
@@ -67,6 +66,7 @@ static err_t buffer_make(struct unpack *unpack, struct lz4_state *state)
 	size_t size = HISTORY + (size_t)state->block_bytes;
 
 	state->history_bytes = 0;
+	state->given_bytes = 0;
 	state->made_bytes = 0;
 	if (size <= state->buffer_bytes)
 		return 0;
@@ -115,8 +115,9 @@ static err_t header_read(struct unpack *unpack, struct lz4_state *state)
 	return 0;
 }
 
-static err_t frame_begin(struct unpack *unpack, struct lz4_state *state)
+static err_t lz4_frame_begin(struct unpack *unpack)
 {
+	struct lz4_state *state = unpack->state;
 	const uint8_t *bytes;
 
 	err_t err = unpack_exactly(unpack, 4, &bytes);
@@ -133,7 +134,6 @@ static err_t frame_begin(struct unpack *unpack, struct lz4_state *state)
 	if (err == 0)
 		err = buffer_make(unpack, state);
 	(void)XXH32_reset(&state->hash, 0);
-	state->inside = err == 0;
 	return err;
 }
 
@@ -142,7 +142,7 @@ static err_t frame_end(struct unpack *unpack, struct lz4_state *state)
 	const uint8_t *bytes;
 	err_t err = 0;
 
-	state->inside = false;
+	unpack->inside = false;
 	if ((state->flags & FLG_CONTENT_SIZE) && state->made_bytes != state->content_bytes)
 		return unpack_fail(unpack, ERR(EBADMSG), "lz4: a frame holds another size than its header tells");
 	if ((state->flags & FLG_CONTENT_CHECKSUM) == 0)
@@ -208,14 +208,18 @@ static err_t block_size(struct unpack *unpack, struct lz4_state *state, uint32_t
 	return 0;
 }
 
-static err_t block_next(struct unpack *unpack, struct lz4_state *state, const uint8_t **out, size_t *size_bytes)
+// The piece given last has been used by now: only then may its end be moved away as history.
+static err_t lz4_frame_next(struct unpack *unpack, const uint8_t **out, size_t *size_bytes)
 {
+	struct lz4_state *state = unpack->state;
 	size_t check = state->flags & FLG_BLOCK_CHECKSUM ? 4 : 0;
 	const uint8_t *bytes;
 	uint32_t size = 0;
 	bool stored = false;
 	bool last = false;
 
+	history_keep(state, state->given_bytes);
+	state->given_bytes = 0;
 	err_t err = block_size(unpack, state, &size, &stored, &last);
 	if (err != 0 || last)
 		return err != 0 ? err : frame_end(unpack, state);
@@ -234,32 +238,13 @@ static err_t block_next(struct unpack *unpack, struct lz4_state *state, const ui
 	state->made_bytes += (size_t)made;
 	*out = state->buffer + HISTORY;
 	*size_bytes = (size_t)made;
+	state->given_bytes = (size_t)made;
 	return 0;
 }
 
-// The piece given last has been used by now: only then may its end be moved away as history.
-static err_t lz4_next(struct unpack *unpack, const uint8_t **bytes, size_t *size_bytes)
-{
-	struct lz4_state *state = unpack->state;
-	err_t err = 0;
-
-	while (err == 0 && *size_bytes == 0) {
-		if (!state->inside) {
-			bool more = false;
-			err = unpack_frame_follows(unpack, &unpack_lz4_ops, &more);
-			if (err != 0 || !more)
-				return err;
-			err = frame_begin(unpack, state);
-			state->given_bytes = 0;
-		} else {
-			history_keep(state, state->given_bytes);
-			state->given_bytes = 0;
-			err = block_next(unpack, state, bytes, size_bytes);
-			state->given_bytes = *size_bytes;
-		}
-	}
-	return err;
-}
-
-const struct unpack_ops unpack_lz4_ops = {
-	.name = "lz4", .is_magic = lz4_is_magic, .begin = lz4_begin, .next = lz4_next, .end = lz4_end};
+const struct unpack_ops unpack_lz4_ops = {.name = "lz4",
+					  .is_magic = lz4_is_magic,
+					  .begin = lz4_begin,
+					  .frame_begin = lz4_frame_begin,
+					  .frame_next = lz4_frame_next,
+					  .end = lz4_end};

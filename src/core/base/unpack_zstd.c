@@ -20,7 +20,6 @@ struct zstd_state {
 	size_t at;
 	size_t block_bytes; // the most that one step makes
 	bool whole;         // the frame's content fits: no way round
-	bool inside;        // of a frame
 };
 
 static bool zstd_is_magic(uint32_t magic)
@@ -73,8 +72,9 @@ static err_t ring_make(struct unpack *unpack, struct zstd_state *state, const ZS
 	return 0;
 }
 
-static err_t frame_begin(struct unpack *unpack, struct zstd_state *state)
+static err_t zstd_frame_begin(struct unpack *unpack)
 {
+	struct zstd_state *state = unpack->state;
 	ZSTD_frameHeader header;
 	const uint8_t *bytes;
 	size_t have;
@@ -92,7 +92,6 @@ static err_t frame_begin(struct unpack *unpack, struct zstd_state *state)
 	err = ring_make(unpack, state, &header);
 	if (err == 0 && ZSTD_isError(ZSTD_decompressBegin(state->context)))
 		err = unpack_fail(unpack, ERR(EBADMSG), "zstd: a frame cannot be begun");
-	state->inside = err == 0;
 	return err;
 }
 
@@ -109,13 +108,14 @@ static const char *problem_of(size_t result)
 }
 
 // One step of the library: a header, a block, a checksum. *size_bytes 0 is no end.
-static err_t step(struct unpack *unpack, struct zstd_state *state, const uint8_t **out, size_t *size_bytes)
+static err_t zstd_frame_next(struct unpack *unpack, const uint8_t **out, size_t *size_bytes)
 {
+	struct zstd_state *state = unpack->state;
 	size_t wanted = ZSTD_nextSrcSizeToDecompress(state->context);
 	const uint8_t *bytes;
 
 	if (wanted == 0) {
-		state->inside = false;
+		unpack->inside = false;
 		return 0;
 	}
 	err_t err = unpack_exactly(unpack, wanted, &bytes);
@@ -134,24 +134,9 @@ static err_t step(struct unpack *unpack, struct zstd_state *state, const uint8_t
 	return 0;
 }
 
-static err_t zstd_next(struct unpack *unpack, const uint8_t **bytes, size_t *size_bytes)
-{
-	struct zstd_state *state = unpack->state;
-	err_t err = 0;
-
-	while (err == 0 && *size_bytes == 0) {
-		if (!state->inside) {
-			bool more = false;
-			err = unpack_frame_follows(unpack, &unpack_zstd_ops, &more);
-			if (err != 0 || !more)
-				return err;
-			err = frame_begin(unpack, state);
-		} else {
-			err = step(unpack, state, bytes, size_bytes);
-		}
-	}
-	return err;
-}
-
-const struct unpack_ops unpack_zstd_ops = {
-	.name = "zstd", .is_magic = zstd_is_magic, .begin = zstd_begin, .next = zstd_next, .end = zstd_end};
+const struct unpack_ops unpack_zstd_ops = {.name = "zstd",
+					   .is_magic = zstd_is_magic,
+					   .begin = zstd_begin,
+					   .frame_begin = zstd_frame_begin,
+					   .frame_next = zstd_frame_next,
+					   .end = zstd_end};

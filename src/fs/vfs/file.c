@@ -224,7 +224,7 @@ static err_t seek_pages(struct inode *inode, uint64_t from, bool data, uint64_t 
 	return 0;
 }
 
-static err_t seek_base(struct file *file, enum tb_seek whence, int64_t offset, int64_t *position)
+err_t file_place(const struct file *file, int32_t whence, int64_t offset, int64_t *position)
 {
 	int64_t base = 0;
 
@@ -232,7 +232,7 @@ static err_t seek_base(struct file *file, enum tb_seek whence, int64_t offset, i
 	case TB_SEEK_SET:
 		break;
 	case TB_SEEK_CUR:
-		base = (int64_t)file->pos;
+		base = (int64_t)READ_ONCE(file->pos);
 		break;
 	case TB_SEEK_END:
 		base = (int64_t)inode_size(file->inode);
@@ -260,7 +260,7 @@ err_t vfs_seek(struct process *process, int32_t fd, int64_t offset, enum tb_seek
 				 : seek_pages(file->inode, (uint64_t)offset, whence == TB_SEEK_DATA, &found);
 		target = (int64_t)found;
 	} else {
-		err = seek_base(file, whence, offset, &target);
+		err = file_place(file, (int32_t)whence, offset, &target);
 	}
 	if (err == 0) {
 		file->pos = (uint64_t)target;

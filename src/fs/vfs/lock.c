@@ -179,25 +179,11 @@ err_t vfs_flock(struct process *process, int32_t fd, uint32_t operation)
 // From {whence, start, size} to [start, end].
 static err_t range_of(struct file *file, const struct tb_lock *lock, struct held *held)
 {
-	int64_t base = 0;
 	int64_t start, end;
 
-	switch (lock->whence) {
-	case TB_SEEK_SET:
-		break;
-	case TB_SEEK_CUR:
-		base = (int64_t)READ_ONCE(file->pos);
-		break;
-	case TB_SEEK_END:
-		base = (int64_t)inode_size(file->inode);
-		break;
-	default:
-		return ERR(EINVAL);
-	}
-	if (__builtin_add_overflow(base, lock->start, &start))
-		return ERR(EOVERFLOW);
-	if (start < 0)
-		return ERR(EINVAL);
+	err_t err = file_place(file, lock->whence, lock->start, &start);
+	if (err != 0)
+		return err;
 	if (lock->size_bytes > 0) {
 		if (__builtin_add_overflow(start, lock->size_bytes - 1, &end))
 			return ERR(EOVERFLOW);

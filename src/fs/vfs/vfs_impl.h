@@ -349,6 +349,10 @@ void inode_params_fill(struct inode_params *params, struct process *process, con
 extern const struct object_ops file_object_ops;
 
 err_t file_get(struct process *process, int32_t fd, uint32_t rights, struct file **out) must_check;
+
+// file.c: the place in the file that `offset` from `whence` (TB_SEEK_SET, _CUR, _END) is. Errors: -EINVAL (another word, or before the
+// beginning), -EOVERFLOW.
+err_t file_place(const struct file *file, int32_t whence, int64_t offset, int64_t *position) must_check;
 static inline void file_put(struct file *file)
 {
 	object_put(&file->object);
