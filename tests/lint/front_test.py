@@ -72,7 +72,7 @@ class FakeBuild:
 def row_result(entries, took, tests=('a',), budget_s=10):
     """What run_row makes of a suite that left these log entries and took so long."""
     saved = suites.introspect, suites.meson_test
-    suites.introspect = lambda build: {name: {'suite': ['tbos:unit'], 'protocol': 'exitcode'} for name in tests}
+    suites.introspect = lambda build, what: [{'name': name, 'suite': ['tbos:unit'], 'protocol': 'exitcode'} for name in tests]
     suites.meson_test = lambda build, row, tier, total: (entries, (took, took))
     try:
         with contextlib.redirect_stdout(io.StringIO()):

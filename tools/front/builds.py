@@ -85,12 +85,12 @@ class Build:
         with open(stamp, 'w', encoding='utf-8') as file:
             file.write(wanted)
 
-    def make(self):
-        """Configures if needed and compiles; the output of a failed command is shown, all else only as progress."""
+    def make(self, files=()):
+        """Configures if needed and compiles, all or these files; the output of a failed command is shown, all else only as progress."""
         self.configure()
         bar = Progress(f'build {self.name}')
         command = ['ninja', '-C', self.folder] + (['-j', os.environ['TBOS_JOBS']] if 'TBOS_JOBS' in os.environ else [])
-        process = subprocess.Popen(command, env=dict(self.environment(), NINJA_STATUS='[%f/%t] '), stdin=subprocess.DEVNULL,
+        process = subprocess.Popen([*command, *files], env=dict(self.environment(), NINJA_STATUS='[%f/%t] '), stdin=subprocess.DEVNULL,
                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors='replace')
         tail = []
         for line in process.stdout:

@@ -16,6 +16,7 @@ import packages
 import stall
 from ui import ROOT, Failure, Progress, say, show
 
+PLAIN = 'release-gcc'
 TIERS = ['quick', 'normal', 'full']
 LIMIT_S = {'quick': 10 * 60, 'normal': 25 * 60, 'full': 90 * 60}  # whole runs on two cores, builds included
 Row = collections.namedtuple('Row', 'suite build tier budget_s env')
@@ -118,9 +119,21 @@ def cpu_seconds():
     return used.ru_utime + used.ru_stime
 
 
-def introspect(build):
-    done = subprocess.run(['meson', 'introspect', '--tests', build.folder], capture_output=True, text=True, check=True)
-    return {test['name']: test for test in json.loads(done.stdout)}
+def introspect(build, what):
+    done = subprocess.run(['meson', 'introspect', what, build.folder], capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def tests_of(build, suites):
+    """The Meson tests of some suites by name."""
+    return {test['name']: test for test in introspect(build, '--tests') if any(s.split(':')[-1] in suites for s in test['suite'])}
+
+
+def files_for(build, suites):
+    """What ninja makes for these suites: a build that is only sampled need not be whole."""
+    wanted = {target for test in tests_of(build, suites).values() for target in test['depends']}
+    return sorted(os.path.relpath(name, build.folder) for target in introspect(build, '--targets') if target['id'] in wanted
+                  for name in target['filename'])
 
 
 def meson_test(build, row, tier, total):
@@ -161,7 +174,7 @@ def meson_test(build, row, tier, total):
 
 
 def run_row(build, row, tier):
-    tests = {name: test for name, test in introspect(build).items() if any(s.split(':')[-1] == row.suite for s in test['suite'])}
+    tests = tests_of(build, [row.suite])
     if not tests:
         say(f'FAILED {row.suite} ({build.name}): the build has no such tests')
         return Count(failed=1), (0.0, 0.0)
@@ -182,6 +195,13 @@ def run_row(build, row, tier):
     return count, took
 
 
+def make(name, suites):
+    """The plain build whole, because its suites try the finished programs; of the others what their suites run."""
+    build = builds.Build(name)
+    build.configure()
+    return build.make([] if name == PLAIN else files_for(build, suites))
+
+
 def run(table, tier, whole=False):
     """Builds and runs every row; returns the exit status. The last line is the sum. A whole tier has a limit of its own."""
     if not table:
@@ -193,7 +213,7 @@ def run(table, tier, whole=False):
         if row.build not in made:
             start, cpu = time.monotonic(), cpu_seconds()
             try:
-                made[row.build] = builds.Build(row.build).make()
+                made[row.build] = make(row.build, [other.suite for other in table if other.build == row.build])
                 say(f'built {row.build} in {time.monotonic() - start:.0f} s, {cpu_seconds() - cpu:.0f} s of CPU')
             except Failure as failure:
                 say(f'FAILED build {row.build}: {failure.what}')

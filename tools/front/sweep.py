@@ -64,7 +64,7 @@ def seeds(budget_s, first_seed):
     """Round-robin over the simulated runs of the asan build, fresh seeds each time, until the budget is spent."""
     packages.setup(packages.ALL)
     build = builds.Build('asan-gcc').make()
-    commands = {name: test['cmd'] for name, test in suites.introspect(build).items() if 'sim' in test['cmd'] and '--engine' in test['cmd']}
+    commands = {test['name']: test['cmd'] for test in suites.introspect(build, '--tests') if 'sim' in test['cmd'] and '--engine' in test['cmd']}
     if not commands:
         raise Failure('the build has no simulated tests', 'see tests/*/meson.build: runs with --engine sim')
     seed = first_seed if first_seed is not None else random.SystemRandom().randrange(SUITE_SEEDS, 1 << 40)

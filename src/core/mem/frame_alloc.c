@@ -8,7 +8,10 @@
 #include "kern/trace.h"
 
 // How often relief is asked for before giving up; each time something must have come of it.
-#define PRESSURE_ROUNDS 3u
+// Each round asks for twice as much as the one before: what comes back first may be of the wrong kind (scattered user frames do not make
+// a slab) or be gone to another thread before we look.
+#define PRESSURE_ROUNDS 8u
+#define PRESSURE_FRAMES_MIN 32u
 
 struct account *account_or_current(struct account *account)
 {
@@ -68,11 +71,15 @@ uint32_t frame_take_from_regions(struct frame_state *state, uint32_t node, uint3
 
 bool mem_relieve(uint32_t round, uint32_t frames, uint32_t mem_flags)
 {
-	if (round == 0) {
-		frame_drain_caches();
-		return true;
+	if (round > 0) {
+		if (round > PRESSURE_ROUNDS || !mem_may_sleep(mem_flags))
+			return false;
+		uint64_t wanted_frames = (uint64_t)MAX(frames, PRESSURE_FRAMES_MIN) << (round - 1);
+		if (pressure_run((uint32_t)MIN(wanted_frames, UINT32_MAX)) == 0)
+			return false;
 	}
-	return round <= PRESSURE_ROUNDS && mem_may_sleep(mem_flags) && pressure_run(frames) != 0;
+	frame_drain_caches(); // what callbacks gave lies there
+	return true;
 }
 
 // Node of the running CPU, if it has not moved meanwhile.

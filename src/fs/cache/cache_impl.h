@@ -142,7 +142,7 @@ err_t flush_range(struct page_cache *cache, uint64_t first, uint64_t last) must_
 
 // flusher.c
 void flusher_note_dirty(struct page_cache *cache);    // its first dirty page
-err_t dirty_throttle(struct inode *inode) must_check; // after dirtying; no lock held
+err_t dirty_throttle(struct inode *inode) must_check; // sleeps; no lock held but the inode's
 void flushers_wake(bool hurry);
 uint32_t dirty_limit(uint32_t percent);
 struct flusher *flusher_of(const struct superblock *sb);

@@ -55,7 +55,7 @@ void lru_add(struct page *page)
 
 	if (page->mapping == NULL || (page_flags(page) & PAGE_LISTED))
 		return;
-	page_set(page, PAGE_LISTED);
+	page_set(page, PAGE_LISTED | PAGE_USED); // or it would go before the older ones that somebody has used
 	spin_lock(&state->lru_lock);
 	list_push_back(&state->lru, &page->lru);
 	state->lru_count++;

@@ -258,6 +258,39 @@ TEST(pressure, callbacks_are_asked_in_order_until_enough_came_back)
 	CHECK_EQ(frame_check(), 0);
 }
 
+// User frames come back one by one, and a block that the kernel wants is made of a whole group of them.
+TEST(pressure, single_user_frames_become_a_block)
+{
+	uint32_t order = 0;
+	struct hoard hoard = {.callback = {.name = "hoard", .order = 1, .shrink = hoard_shrink}, .order = &order};
+	void *frame, *blocks = NULL;
+	slab_reap();
+	while ((frame = frame_alloc(0, MEM_USER, NULL)) != NULL)
+		hoard_push(&hoard, frame);
+	while ((frame = frame_alloc(2, 0, NULL)) != NULL) {
+		*(void **)frame = blocks;
+		blocks = frame;
+	}
+	pressure_register(&hoard.callback);
+	for (uint32_t i = 0; i < 8; i++) {
+		frame = frame_alloc(2, 0, NULL);
+		CHECK(frame != NULL);
+		if (frame == NULL)
+			break;
+		*(void **)frame = blocks;
+		blocks = frame;
+	}
+	CHECK(hoard.calls > 0);
+	pressure_unregister(&hoard.callback);
+	hoard_drop(&hoard);
+	while (blocks != NULL) {
+		void *next = *(void **)blocks;
+		frame_free(blocks, 2);
+		blocks = next;
+	}
+	CHECK_EQ(frame_check(), 0);
+}
+
 TEST(pressure, nobody_is_asked_by_those_who_cannot_wait)
 {
 	uint32_t order = 0;
