@@ -162,6 +162,9 @@ struct file_ops {
 	err_t (*read)(struct file *file, uint64_t offset, struct io *io, size_t *done_bytes);
 	err_t (*write)(struct file *file, uint64_t *offset, struct io *io, size_t *done_bytes); // appends by itself
 	err_t (*sync)(struct file *file);
+	err_t (*ioctl)(struct file *file, uint32_t request,
+		       void *arg); // arg in kernel memory, as large as the request says
+	bool stream; // has no position: calls on one open file do not wait for each other, and seek and pread are -ESPIPE
 
 	// Calls emit for each entry after `cookie`, until it says to stop. inode->lock held. "." and ".." are the caller's.
 	err_t (*iterate)(struct file *file, uint64_t cookie, struct dir_context *context);

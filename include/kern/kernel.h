@@ -62,6 +62,8 @@ struct kernel {
 	struct console_state *console;
 #if !CONFIG_TINY
 	struct process_state *processes;
+	struct vc_state *consoles;
+	struct process *monitor_process; // whom the monitor's commands act as; the filesystems make it
 	struct vfs_state *vfs;
 	struct cache_state *page_cache;
 	int64_t (*file_call)(void *arg); // struct tb_file_call; how the library's calls reach the filesystems

@@ -43,7 +43,9 @@ struct ldisc {
 	char out[128];
 };
 
-// Canonical, with echo and signals, UTF-8: what a login finds. `ldisc` is zeroed first.
+extern const struct tb_termios ldisc_sane; // canonical, with echo and signals, UTF-8: what a login finds
+
+// Begins with those modes. `ldisc` is zeroed before.
 void ldisc_init(struct ldisc *ldisc, const struct ldisc_ops *ops, void *ctx);
 
 // What is typed. How many may come now without being lost; how many are taken is min(room, size). Without ICANON, or when there is a whole line

@@ -20,6 +20,9 @@ enum lock_rank {
 	LOCK_RANK_TEST_MIDDLE,
 	LOCK_RANK_TEST_INNER,
 	LOCK_RANK_FILE_POS,    // an open file's position
+	LOCK_RANK_TERMINALS,   // virtual consoles: which there are
+	LOCK_RANK_TTY,         // a terminal
+	LOCK_RANK_VC,          // virtual consoles: what is on the screen
 	LOCK_RANK_MOUNTS,      // mount trees
 	LOCK_RANK_RENAME,      // renames between directories of a filesystem
 	LOCK_RANK_INODE,       // nested: parents first, then by number

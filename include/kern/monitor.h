@@ -16,9 +16,12 @@ void monitor_write(struct monitor_session *session, const char *bytes, size_t si
 // Complaints: always to the console.
 void monitor_error(struct monitor_session *session, const char *format, ...) printf_like(2, 3);
 
-// What '<' or '|' gives the command. *done_bytes 0: the end. Thread context, sleeps. Errors: -EBADF (it has no input), those of the file.
+// What '<', '|' or the terminal gives the command. *done_bytes 0: the end. Thread context, sleeps. Errors: -EBADF (it has no input), those of the file.
 bool monitor_has_input(const struct monitor_session *session);
 err_t monitor_read(struct monitor_session *session, void *buffer, size_t size_bytes, size_t *done_bytes) must_check;
+
+// One key, as it is, from the terminal. Thread context, sleeps. false: there is none, or no key will come.
+bool monitor_read_key(struct monitor_session *session, uint8_t *key) must_check;
 
 // Whether to end: the user pressed Ctrl-C since the command began, or nobody takes its output any more. Long commands look often and
 // end with 130.

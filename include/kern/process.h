@@ -17,6 +17,7 @@
 
 struct process;
 struct mount_ns;
+struct tty;
 
 // Who acts. Immutable once published; replaced whole, freed by RCU.
 struct cred {
@@ -82,6 +83,12 @@ struct descriptor_table {
 	uint32_t used;
 };
 
+struct process;
+
+// What a terminal tells whom it belongs to (enum tb_tty_signal); sessions and groups come with user space. Under process->lock: neither sleeps
+// nor allocates. True: waits on that terminal end with -EINTR.
+typedef bool process_tty_fn(struct process *process, uint32_t signal, void *arg);
+
 struct process {
 	struct refcount refs;
 	uint32_t id; // ≥ 1, immutable
@@ -92,6 +99,9 @@ struct process {
 	struct path root, cwd;   // under lock, counted by the filesystems' hook
 	struct mount_ns *mounts; // counted likewise; written under lock and the mounts' lock, read under either
 	struct descriptor_table files;
+	process_tty_fn *tty_hook; // under lock, as its argument; NULL: signals of terminals are lost
+	void *tty_hook_arg;
+	struct tty *tty;       // the controlling terminal, NULL: none; atomic
 	struct list_node link; // list of all processes, by id
 };
 
@@ -120,6 +130,13 @@ static inline const struct cred *process_cred(const struct process *process)
 {
 	return rcu_dereference(process->cred);
 }
+
+void process_set_tty_hook(struct process *process, process_tty_fn *hook, void *arg);
+bool process_tty_signal(struct process *process, uint32_t signal); // what the hook says; false: there is none
+
+// The process that the current thread acts as, NULL: none of its own. Not counted: whoever sets it keeps it until it is set to NULL.
+struct process *process_of_thread(void);
+void process_set_of_thread(struct process *process);
 
 bool cred_in_group(const struct cred *cred, uint32_t gid);
 

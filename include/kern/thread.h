@@ -71,6 +71,8 @@ struct thread_stats {
 	uint32_t wakeups;
 };
 
+struct process;
+
 struct thread {
 	struct hal_thread hal; // must be first: the HAL finds it by masking the stack pointer
 
@@ -125,6 +127,8 @@ struct thread {
 #if CONFIG_LOCKCHECK
 	struct held_lock held_locks[LOCKCHECK_DEPTH]; // own; others may look (lockcheck.h)
 #endif
+
+	struct process *process; // own: whom it acts as (kern/process.h), NULL: nobody of its own
 
 	// Life.
 	struct list_node all_link; // sched: list of all threads, by id

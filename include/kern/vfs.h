@@ -9,7 +9,7 @@
 
 #include "kern/fs.h"
 
-// The process that the monitor and its commands act as. Not counted.
+// The process that the current thread acts as; the monitor's, when it has none of its own. Not counted.
 struct process *vfs_monitor_process(void);
 
 err_t vfs_open(struct process *process, int32_t dirfd, const char *path, uint32_t flags, uint32_t mode,
@@ -25,6 +25,10 @@ err_t vfs_pread(struct process *process, int32_t fd, void *buffer, size_t size_b
 		size_t *done_bytes) must_check;
 err_t vfs_pwrite(struct process *process, int32_t fd, const void *buffer, size_t size_bytes, uint64_t offset,
 		 size_t *done_bytes) must_check;
+
+// ioctl(2) on what the descriptor names: `arg` is in kernel memory and as large as the request says (enum tb_tty_request). Errors: -EBADF,
+// -ENOTTY (the file knows no such request), those of the request.
+err_t vfs_ioctl(struct process *process, int32_t fd, uint32_t request, void *arg) must_check;
 err_t vfs_seek(struct process *process, int32_t fd, int64_t offset, enum tb_seek whence, uint64_t *position) must_check;
 err_t vfs_truncate(struct process *process, int32_t dirfd, const char *path, int64_t size_bytes) must_check;
 err_t vfs_ftruncate(struct process *process, int32_t fd, int64_t size_bytes) must_check;

@@ -19,6 +19,7 @@ COMPONENT_ROW(cpus);
 COMPONENT_ROW(rcu);
 COMPONENT_ROW(console);
 COMPONENT_ROW(processes);
+COMPONENT_ROW(consoles);
 COMPONENT_ROW(vfs);
 COMPONENT_ROW(tmpfs);
 COMPONENT_ROW(rootfs);

@@ -24,6 +24,7 @@ struct console_state {
 	uint32_t stopping;    // atomic
 	uint32_t watching;    // atomic
 	uint32_t interrupted; // atomic
+	uint32_t looks;       // atomic: times that the HAL said there is something to look at
 	uint8_t bytes[CONSOLE_RING_SIZE];
 };
 
@@ -61,6 +62,7 @@ static void console_interrupt(uint32_t bits)
 	struct console_state *console = kernel_self()->console;
 	(void)bits;
 	console_pull(console);
+	atomic_fetch_add_u32_acq_rel(&console->looks, 1);
 	waitq_wake_all(&console->readers);
 }
 
@@ -121,6 +123,36 @@ err_t console_read_byte(uint8_t *byte, uint64_t deadline_ns)
 			return err;
 	}
 }
+
+#if !CONFIG_TINY
+err_t console_read(uint8_t *bytes, size_t size_bytes, size_t *done_bytes, uint32_t *looks, uint64_t deadline_ns)
+{
+	struct console_state *console = kernel_self()->console;
+	err_t err = 0;
+
+	console_pull(console);
+	*done_bytes = byte_ring_read(&console->ring, bytes, (uint32_t)size_bytes);
+	while (err == 0 && *done_bytes == 0 && atomic_load_u32_acquire(&console->looks) == *looks) {
+		if (atomic_load_u32_acquire(&console->stopping) != 0)
+			return -ESHUTDOWN;
+		bool ended = atomic_load_u32_acquire(&console->ended) != 0;
+		console_pull(console);
+		if (ended && byte_ring_used(&console->ring) == 0)
+			return -ENODATA;
+		hal_console_wait(true);
+		err = waitq_wait_until(&console->readers,
+				       byte_ring_used(&console->ring) != 0 ||
+					       atomic_load_u32_acquire(&console->looks) != *looks ||
+					       atomic_load_u32_acquire(&console->ended) != 0 ||
+					       atomic_load_u32_acquire(&console->stopping) != 0,
+				       deadline_ns);
+		hal_console_wait(false);
+		*done_bytes = byte_ring_read(&console->ring, bytes, (uint32_t)size_bytes);
+	}
+	*looks = atomic_load_u32_acquire(&console->looks);
+	return *done_bytes > 0 ? 0 : err;
+}
+#endif
 
 void console_watch_interrupt(bool watch)
 {

@@ -117,7 +117,7 @@ static void print_top(struct monitor_session *session, const struct snapshot *be
 {
 	uint64_t span_ns = now->taken_ns - before->taken_ns;
 	monitor_printf(session, "%s  id name            state   cls  prio cpu   cpu%%\n",
-		       session->terminal ? "\x1b[H\x1b[2J" : "");
+		       monitor_is_terminal(session) ? "\x1b[H\x1b[2J" : "");
 	for (uint32_t row = 0; row < TOP_ROWS; row++) {
 		struct thread_info *best = NULL;
 		uint64_t best_ns = 0;
@@ -156,7 +156,7 @@ static int32_t top_round(struct monitor_session *session, uint64_t delay_ns)
 
 static int32_t run_top(struct monitor_session *session, uint32_t argc, char **argv)
 {
-	uint32_t rounds = session->terminal ? UINT32_MAX : 1, delay_ms = 1000;
+	uint32_t rounds = monitor_is_terminal(session) ? UINT32_MAX : 1, delay_ms = 1000;
 	for (uint32_t i = 1; i < argc; i += 2) {
 		uint32_t *value = str_equal(argv[i], "-n") ? &rounds : str_equal(argv[i], "-d") ? &delay_ms : NULL;
 		if (value == NULL || i + 1 == argc || str_to_u32(argv[i + 1], 10, value) != 0 || *value == 0)

@@ -10,6 +10,7 @@
 #define MONITOR_COMMANDS(X)                                                                                            \
 	X(bench)                                                                                                       \
 	X(check)                                                                                                       \
+	X(chvt)                                                                                                        \
 	X(counters)                                                                                                    \
 	X(cpus)                                                                                                        \
 	X(dmesg)                                                                                                       \
@@ -25,10 +26,12 @@
 	X(sleep)                                                                                                       \
 	X(source)                                                                                                      \
 	X(stress)                                                                                                      \
+	X(stty)                                                                                                        \
 	X(sysctl)                                                                                                      \
 	X(timers)                                                                                                      \
 	X(top)                                                                                                         \
 	X(trace)                                                                                                       \
+	X(tty)                                                                                                         \
 	X(uptime)
 
 #define X(name) extern const struct monitor_command monitor_cmd_##name;

@@ -1,21 +1,23 @@
 // SPDX-License-Identifier: MIT
 //
-// The console's thread: a prompt and line editing on a terminal, plain lines from a pipe. The end of input, and "poweroff",
-// end the instance with the status of the last line.
+// A console's thread: a prompt and line editing on a terminal, plain lines from a pipe. The end of the first one's input, and "poweroff",
+// end the instance with the status of the last line. The others begin when they are shown for the first time.
 #include "monitor_impl.h"
 
 #include "hal/console.h"
 #include "hal/hal.h"
 #include "kern/component.h"
 #include "kern/console.h"
+#include "kern/assert.h"
 #include "kern/mem.h"
+#include "kern/process.h"
 #include "kern/sched.h"
 #include "kern/string.h"
+#include "kern/tty.h"
 
 static void edit_write(void *ctx, const char *bytes, size_t size_bytes)
 {
-	(void)ctx;
-	console_write(bytes, size_bytes);
+	monitor_tty_write(ctx, bytes, size_bytes);
 }
 
 static bool has_prefix(const char *name, const char *prefix, uint32_t size)
@@ -58,31 +60,46 @@ static const char *edit_complete(void *ctx, const char *text, uint32_t word, uin
 	return command != NULL && command->complete != NULL ? command->complete(index, prefix, n) : NULL;
 }
 
-// Reads a line into edit.text. Errors as console_read_byte().
-static err_t read_edited(struct monitor_state *monitor)
+// Reads a line into edit.text. -ENODATA: the input has ended.
+static err_t read_keys(struct monitor_console *console)
 {
+	struct line_edit *edit = &console->edit;
 	uint8_t byte;
-	monitor->edit.columns = hal_console_window().columns;
-	line_edit_begin(&monitor->edit, MONITOR_PROMPT);
+	size_t done;
+
+	edit->columns = hal_console_window().columns;
+	line_edit_begin(edit, MONITOR_PROMPT);
 	for (;;) {
-		err_t err = console_read_byte(&byte, TB_FOREVER);
-		if (err != 0)
-			return err;
-		monitor->edit.columns = hal_console_window().columns;
-		enum line_result result = line_edit_feed(&monitor->edit, byte);
+		err_t err = tty_read(console->session.tty, &byte, 1, true, &done);
+		if (err == -EINTR)
+			continue;
+		if (err != 0 || done == 0)
+			return err != 0 ? err : -ENODATA;
+		edit->columns = hal_console_window().columns;
+		enum line_result result = line_edit_feed(edit, byte);
 		if (result == LINE_DONE)
 			return 0;
-		if (result == LINE_END)
+		if (result == LINE_END && console->number == 1)
 			return -ENODATA;
-		if (result == LINE_INTERRUPTED)
-			line_edit_begin(&monitor->edit, MONITOR_PROMPT);
+		if (result != LINE_MORE)
+			line_edit_begin(edit, MONITOR_PROMPT);
 	}
 }
 
-// A plain line; what is too long is an error of that line only, said once and skipped.
-static err_t read_plain(struct monitor_state *monitor)
+static err_t read_edited(struct monitor_console *console)
 {
-	struct line_edit *edit = &monitor->edit;
+	struct tb_termios modes;
+
+	monitor_modes_raw(console->session.tty, &modes);
+	err_t err = read_keys(console);
+	monitor_modes_set(console->session.tty, &modes);
+	return err;
+}
+
+// A plain line; what is too long is an error of that line only, said once and skipped.
+static err_t read_plain(struct monitor_console *console)
+{
+	struct line_edit *edit = &console->edit;
 	uint32_t size = 0;
 	bool cut = false;
 	uint8_t byte = 0;
@@ -95,8 +112,8 @@ static err_t read_plain(struct monitor_state *monitor)
 			cut = true;
 	}
 	if (cut) {
-		monitor_printf(&monitor->session, "monitor: a line is longer than %u bytes\n", LINE_EDIT_SIZE - 1);
-		monitor->status = STATUS_USAGE;
+		monitor_printf(&console->session, "monitor: a line is longer than %u bytes\n", LINE_EDIT_SIZE - 1);
+		console->status = STATUS_USAGE;
 		size = 0;
 	}
 	edit->text[size] = '\0';
@@ -105,26 +122,107 @@ static err_t read_plain(struct monitor_state *monitor)
 
 static void monitor_main(void *arg)
 {
-	struct monitor_state *monitor = arg;
+	struct monitor_console *console = arg;
+	struct monitor_session *session = &console->session;
 	err_t err = 0;
 
+	if (session->tty != NULL && !vc_wait_shown(console->number))
+		return;
+	process_set_of_thread(console->process);
 	if (!(kernel_self()->flags & HAL_BOOT_QUIET))
-		monitor_printf(&monitor->session,
-			       "TBOS %s, persona %s: %u CPUs, %llu MiB. 'help' lists the commands.\n", CONFIG_VERSION,
-			       kernel_self()->persona->name, kernel_self()->cpu_count,
+		monitor_printf(session, "TBOS %s, persona %s: %u CPUs, %llu MiB. 'help' lists the commands.\n",
+			       CONFIG_VERSION, kernel_self()->persona->name, kernel_self()->cpu_count,
 			       (unsigned long long)(kernel_self()->ram_size_bytes >> 20));
 	while (err == 0 && !shutdown_requested()) {
-		err = monitor->session.terminal ? read_edited(monitor) : read_plain(monitor);
+		err = session->tty != NULL ? read_edited(console) : read_plain(console);
 		if (err == 0)
-			monitor->status = monitor_run(&monitor->session, monitor->edit.text);
+			console->status = monitor_run(session, console->edit.text);
 	}
-	shutdown_request(monitor->status);
+	process_set_of_thread(NULL);
+	if (console->number == 1)
+		shutdown_request(console->status);
+}
+
+// ---- making --------------------------------------------------------------------------------------------------------------
+
+static bool on_tty_signal(struct process *process, uint32_t signal, void *arg)
+{
+	struct monitor_console *console = arg;
+	bool ends = signal == TB_SIGINT || signal == TB_SIGQUIT || signal == TB_SIGHUP;
+
+	(void)process;
+	if (ends)
+		atomic_store_u32_release(&console->interrupted, 1);
+	return ends;
+}
+
+// The first console acts as the monitor's process, the others as children of it.
+static err_t console_on_terminal(struct monitor_console *console)
+{
+	struct process *first = kernel_self()->monitor_process;
+	struct tty *tty = vc_tty(console->number);
+	err_t err = 0;
+
+	if (tty == NULL)
+		return ERR(ENOMEM);
+	if (console->number == 1 && first != NULL) {
+		process_get(first);
+		console->process = first;
+	} else {
+		err = process_create("monitor", first, &console->process);
+	}
+	if (err != 0)
+		return err;
+	process_set_tty_hook(console->process, on_tty_signal, console);
+	atomic_store_ptr_release(&console->process->tty, tty);
+	tty_set_owner(tty, console->process);
+	console->session.tty = tty;
+	console->session.process = console->process;
+	console->session.interrupted = &console->interrupted;
+	console->edit.ctx = tty;
+	return 0;
+}
+
+static void console_free(struct monitor_console *console)
+{
+	if (console->process != NULL) {
+		tty_set_owner(console->session.tty, NULL);
+		process_set_tty_hook(console->process, NULL, NULL);
+		atomic_store_ptr_release(&console->process->tty, (struct tty *)NULL);
+		process_put(console->process);
+	}
+	kfree(console);
+}
+
+static err_t console_start(uint32_t number, bool terminal, struct monitor_console **out)
+{
+	struct thread_params params = {
+		.name = "monitor", .klass = CLASS_FAIR, .flags = THREAD_FLAG_KERNEL_SERVICE, .account = account_root()};
+	struct monitor_console *console = kmalloc(sizeof *console, MEM_ZERO);
+	err_t err = 0;
+
+	if (console == NULL)
+		return ERR(ENOMEM);
+	console->number = number;
+	console->session.console = !terminal;
+	console->edit.history = &console->history;
+	console->edit.write = edit_write;
+	console->edit.complete = edit_complete;
+	if (terminal)
+		err = console_on_terminal(console);
+	if (err == 0)
+		err = thread_start(&params, monitor_main, console, &console->thread);
+	if (err == 0)
+		*out = console;
+	else
+		console_free(console);
+	return err;
 }
 
 err_t monitor_init(struct kernel *kernel)
 {
-	struct thread_params params = {
-		.name = "monitor", .klass = CLASS_FAIR, .flags = THREAD_FLAG_KERNEL_SERVICE, .account = account_root()};
+	bool terminal = (kernel->flags & HAL_BOOT_INTERACTIVE) != 0;
+	uint32_t count = terminal ? vc_count() : 1;
 	struct monitor_state *monitor;
 	err_t err = 0;
 
@@ -133,28 +231,29 @@ err_t monitor_init(struct kernel *kernel)
 	monitor = kmalloc(sizeof *monitor, MEM_ZERO);
 	if (monitor == NULL)
 		return ERR(ENOMEM);
-	monitor->session.console = true;
-	monitor->session.terminal = (kernel->flags & HAL_BOOT_INTERACTIVE) != 0;
-	monitor->edit.history = &monitor->history;
-	monitor->edit.write = edit_write;
-	monitor->edit.complete = edit_complete;
-	err = thread_start(&params, monitor_main, monitor, &monitor->thread);
-	if (err != 0) {
-		kfree(monitor);
-		return err;
-	}
 	kernel->monitor = monitor;
-	return 0;
+	for (uint32_t i = 0; err == 0 && i < count; i++)
+		err = console_start(i + 1, terminal, &monitor->consoles[i]);
+	if (err != 0)
+		monitor_stop();
+	return err;
 }
 
 void monitor_stop(void)
 {
 	struct monitor_state *monitor = kernel_self()->monitor;
+
 	if (monitor == NULL)
 		return;
 	console_wake();
-	err_t err = thread_join(monitor->thread, NULL);
-	VERIFY(err == 0);
+	vc_end();
+	for (uint32_t i = 0; i < VC_COUNT; i++) {
+		if (monitor->consoles[i] == NULL)
+			continue;
+		err_t err = thread_join(monitor->consoles[i]->thread, NULL);
+		VERIFY(err == 0);
+		console_free(monitor->consoles[i]);
+	}
 	kernel_self()->monitor = NULL;
 	kfree(monitor);
 }

@@ -3,7 +3,7 @@
 // The monitor: a small shell over the console, and the same commands through hal_upcalls.command (tb_command(), -c).
 //
 // Files
-//   monitor.c    the console's thread: prompt, reading lines, end of input
+//   monitor.c    a console's thread: prompt, reading lines, end of input
 //   parse.c      one line: quotes, ';', '|', '<', '>', '>>' · shell.c  pipelines, look-up, running, exit status
 //   pipe.c       bytes from one command to the next · session.c  input and output of a running command
 //   line_edit.c  keys to edits (pure) · line_view.c the line on the screen, completion
@@ -11,7 +11,8 @@
 //   alloctrace.c, allocreplay.c  decoding and replaying allocation traces, for cmd_stress.c
 //
 // Objects. struct monitor_session: where output goes and input comes from; one on the stack of whoever runs a line, a copy for each
-// command of a pipe. struct monitor_state: the console's own session, thread and history. The commands of a pipe run at the same time,
+// command of a pipe. struct monitor_console: a virtual console's own session, thread, process and history; on a terminal there is one for each,
+// elsewhere one that reads plain lines. The commands of a pipe run at the same time,
 // each in a thread of its own, the last one in that of the line; a pipe holds PIPE_BYTES, so memory is bounded whatever flows.
 //
 // Invariants. Commands are a constant table sorted by name. A command's argv lives until it returns. Two lines may run at once
@@ -23,6 +24,7 @@
 
 #include "kern/monitor.h"
 #include "kern/thread.h"
+#include "kern/vc.h"
 
 #include "kern/line_edit.h"
 
@@ -35,20 +37,29 @@
 #define STATUS_INTERRUPTED 130
 
 struct monitor_session {
-	bool terminal;
-	bool console;                  // runs on the console: Ctrl-C is ours
+	struct tty *tty;               // the console it runs on, when that is a terminal
+	struct process *process;       // whom it acts as; NULL: the monitor's
+	uint32_t *interrupted;         // atomic: Ctrl-C came on that terminal; NULL: there is none
+	bool console;                  // runs on a console that is no terminal: Ctrl-C is ours
 	uint32_t depth;                // of `source`
 	struct monitor_stream *input;  // NULL: none
 	struct monitor_stream *output; // NULL: the console
 	err_t output_err;              // of the first write that failed; the rest is dropped
 };
 
-struct monitor_state {
+struct monitor_console {
+	uint32_t number; // of the virtual console
 	struct thread *thread;
+	struct process *process; // NULL: the console is no terminal
 	struct line_edit edit;
 	struct line_history history;
 	struct monitor_session session;
-	int32_t status; // of the last line
+	uint32_t interrupted; // atomic
+	int32_t status;       // of the last line
+};
+
+struct monitor_state {
+	struct monitor_console *consoles[VC_COUNT];
 };
 
 // commands.c: the core's, and those of the running persona's components. The n-th of all by name, NULL beyond the last.
@@ -87,6 +98,12 @@ int32_t monitor_run_inner(struct monitor_session *session, char *line);
 
 // The same for one command that is in words already.
 int32_t monitor_run_words(struct monitor_session *session, uint32_t argc, char **argv);
+
+// session.c: a terminal between keys and lines; `before` is for coming back.
+struct tb_termios;
+void monitor_tty_write(struct tty *tty, const char *bytes, size_t size_bytes);
+void monitor_modes_raw(struct tty *tty, struct tb_termios *before);
+void monitor_modes_set(struct tty *tty, struct tb_termios *modes);
 
 // cmd_log.c: the line that shows what an event hash came to.
 struct trace_hash;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Input and output of a running command: formatted in pieces on the stack, '\n' becoming "\r\n" on a raw terminal.
+// Input and output of a running command: formatted in pieces on the stack.
 #include "monitor_impl.h"
 
 #include "hal/console.h"
@@ -8,26 +8,27 @@
 #include "kern/fmt.h"
 #include "kern/mem.h"
 #include "kern/string.h"
+#include "kern/tty.h"
+#include "kern/assert.h"
 
 #define LINE_STACK 512
 
-static void write_terminal(const char *bytes, size_t size)
+// All of it, unless the terminal is gone or its user has had enough.
+void monitor_tty_write(struct tty *tty, const char *bytes, size_t size_bytes)
 {
-	size_t from = 0;
-	for (size_t i = 0; i < size; i++) {
-		if (bytes[i] != '\n')
-			continue;
-		console_write(bytes + from, i - from);
-		console_write("\r\n", 2);
-		from = i + 1;
+	size_t done = 0;
+
+	for (err_t err = 0; err == 0 && size_bytes > 0; bytes += done, size_bytes -= done) {
+		err = tty_write(tty, bytes, size_bytes, true, &done);
+		if (done == 0)
+			break;
 	}
-	console_write(bytes + from, size - from);
 }
 
 static void write_console(struct monitor_session *session, const char *bytes, size_t size_bytes)
 {
-	if (session->terminal)
-		write_terminal(bytes, size_bytes);
+	if (session->tty != NULL)
+		monitor_tty_write(session->tty, bytes, size_bytes);
 	else
 		console_write(bytes, size_bytes);
 }
@@ -82,13 +83,51 @@ void monitor_error(struct monitor_session *session, const char *format, ...)
 
 bool monitor_has_input(const struct monitor_session *session)
 {
-	return session->input != NULL;
+	return session->input != NULL || session->tty != NULL;
 }
 
 err_t monitor_read(struct monitor_session *session, void *buffer, size_t size_bytes, size_t *done_bytes)
 {
 	struct monitor_stream *input = session->input;
-	return input != NULL ? input->ops->read(input, buffer, size_bytes, done_bytes) : ERR(EBADF);
+
+	if (input != NULL)
+		return input->ops->read(input, buffer, size_bytes, done_bytes);
+	if (session->tty == NULL)
+		return ERR(EBADF);
+	err_t err = tty_read(session->tty, buffer, size_bytes, true, done_bytes);
+	return err == -EINTR ? 0 : err; // monitor_interrupted() says so
+}
+
+void monitor_modes_raw(struct tty *tty, struct tb_termios *before)
+{
+	err_t err = tty_ioctl(tty, TB_TCGETS, before);
+	struct tb_termios raw = *before;
+
+	raw.iflag = raw.oflag = raw.lflag = 0;
+	raw.cc[TB_VMIN] = 1;
+	raw.cc[TB_VTIME] = 0;
+	if (err == 0)
+		err = tty_ioctl(tty, TB_TCSETS, &raw);
+	VERIFY(err == 0);
+}
+
+void monitor_modes_set(struct tty *tty, struct tb_termios *modes)
+{
+	err_t err = tty_ioctl(tty, TB_TCSETS, modes);
+	VERIFY(err == 0);
+}
+
+bool monitor_read_key(struct monitor_session *session, uint8_t *key)
+{
+	struct tb_termios modes;
+	size_t done = 0;
+
+	if (session->tty == NULL)
+		return false;
+	monitor_modes_raw(session->tty, &modes);
+	err_t err = tty_read(session->tty, key, 1, true, &done);
+	monitor_modes_set(session->tty, &modes);
+	return err == 0 && done == 1;
 }
 
 void monitor_set_open(monitor_open_fn *open)
@@ -98,12 +137,13 @@ void monitor_set_open(monitor_open_fn *open)
 
 bool monitor_interrupted(struct monitor_session *session)
 {
-	return session->output_err != 0 || (session->console && console_interrupted());
+	bool pressed = session->interrupted != NULL && atomic_load_u32_acquire(session->interrupted) != 0;
+	return session->output_err != 0 || pressed || (session->console && console_interrupted());
 }
 
 bool monitor_is_terminal(const struct monitor_session *session)
 {
-	return session->terminal && session->output == NULL;
+	return session->tty != NULL && session->output == NULL;
 }
 
 uint32_t monitor_columns(const struct monitor_session *session)

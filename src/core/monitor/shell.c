@@ -7,6 +7,7 @@
 #include "kern/counter.h"
 #include "kern/image.h"
 #include "kern/mem.h"
+#include "kern/process.h"
 #include "kern/sched.h"
 #include "kern/string.h"
 #include "kern/trace.h"
@@ -77,7 +78,11 @@ static void runner_run(struct runner *runner)
 
 static void runner_main(void *arg)
 {
-	runner_run(arg);
+	struct runner *runner = arg;
+
+	process_set_of_thread(runner->session.process);
+	runner_run(runner);
+	process_set_of_thread(NULL);
 }
 
 // A command that cannot be started gives its ends back, so that its neighbours see an end.
@@ -166,6 +171,8 @@ int32_t monitor_run_inner(struct monitor_session *session, char *line)
 
 int32_t monitor_run(struct monitor_session *session, char *line)
 {
+	if (session->interrupted != NULL)
+		atomic_store_u32_release(session->interrupted, 0);
 	if (session->console)
 		console_watch_interrupt(true);
 	int32_t status = monitor_run_inner(session, line);

@@ -76,6 +76,32 @@ fail:
 	return err;
 }
 
+void process_set_tty_hook(struct process *process, process_tty_fn *hook, void *arg)
+{
+	spin_lock(&process->lock);
+	process->tty_hook = hook;
+	process->tty_hook_arg = arg;
+	spin_unlock(&process->lock);
+}
+
+bool process_tty_signal(struct process *process, uint32_t signal)
+{
+	spin_lock(&process->lock);
+	bool interrupts = process->tty_hook != NULL && process->tty_hook(process, signal, process->tty_hook_arg);
+	spin_unlock(&process->lock);
+	return interrupts;
+}
+
+struct process *process_of_thread(void)
+{
+	return current->process;
+}
+
+void process_set_of_thread(struct process *process)
+{
+	current->process = process;
+}
+
 void process_get(struct process *process)
 {
 	refcount_get(&process->refs);

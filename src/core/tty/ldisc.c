@@ -391,6 +391,18 @@ static bool is_raw(const struct ldisc *ldisc)
 	return !has_i(ldisc, iflags) && !has_l(ldisc, lflags) && !ldisc->literal;
 }
 
+// Needs no place in the queue, and may be the only way out when that is full.
+static bool is_urgent(const struct ldisc *ldisc, uint8_t byte)
+{
+	bool flow = is_char(ldisc, byte, TB_VSTART) || is_char(ldisc, byte, TB_VSTOP);
+	bool signal =
+		is_char(ldisc, byte, TB_VINTR) || is_char(ldisc, byte, TB_VQUIT) || is_char(ldisc, byte, TB_VSUSP);
+
+	if (ldisc->literal || has_l(ldisc, TB_EXTPROC) || has_i(ldisc, TB_ISTRIP))
+		return false;
+	return (flow && has_i(ldisc, TB_IXON)) || (signal && has_l(ldisc, TB_ISIG));
+}
+
 size_t ldisc_input(struct ldisc *ldisc, const uint8_t *bytes, size_t size_bytes)
 {
 	size_t done = 0;
@@ -400,7 +412,7 @@ size_t ldisc_input(struct ldisc *ldisc, const uint8_t *bytes, size_t size_bytes)
 		for (size_t i = 0; i < done; i++)
 			queue_put(ldisc, bytes[i]);
 	} else {
-		while (done < size_bytes && ldisc_room(ldisc) > 0)
+		while (done < size_bytes && (ldisc_room(ldisc) > 0 || is_urgent(ldisc, bytes[done])))
 			input_byte(ldisc, bytes[done++]);
 		ldisc_echo_show(ldisc);
 	}
@@ -515,19 +527,19 @@ void ldisc_set_termios(struct ldisc *ldisc, const struct tb_termios *termios)
 	input_hold(ldisc);
 }
 
+const struct tb_termios ldisc_sane = {
+	.iflag = TB_ICRNL | TB_IXON | TB_IUTF8 | TB_IMAXBEL,
+	.oflag = TB_OPOST | TB_ONLCR,
+	.cflag = TB_B38400 | TB_CS8 | TB_CREAD,
+	.lflag = TB_ISIG | TB_ICANON | TB_ECHO | TB_ECHOE | TB_ECHOK | TB_ECHOCTL | TB_ECHOKE | TB_IEXTEN,
+	.cc = {3, 28, 127, 21, 4, 0, 1, 0, 17, 19, 26, 0, 18, 15, 23, 22, 0},
+};
+
 void ldisc_init(struct ldisc *ldisc, const struct ldisc_ops *ops, void *ctx)
 {
-	static const struct tb_termios usual = {
-		.iflag = TB_ICRNL | TB_IXON | TB_IUTF8 | TB_IMAXBEL,
-		.oflag = TB_OPOST | TB_ONLCR,
-		.cflag = TB_B38400 | TB_CS8 | TB_CREAD,
-		.lflag = TB_ISIG | TB_ICANON | TB_ECHO | TB_ECHOE | TB_ECHOK | TB_ECHOCTL | TB_ECHOKE | TB_IEXTEN,
-		.cc = {3, 28, 127, 21, 4, 0, 1, 0, 17, 19, 26, 0, 18, 15, 23, 22, 0},
-	};
-
 	ldisc->ops = ops;
 	ldisc->ctx = ctx;
-	ldisc->termios = usual;
+	ldisc->termios = ldisc_sane;
 }
 
 int ldisc_check(const struct ldisc *ldisc)

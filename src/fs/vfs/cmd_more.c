@@ -3,9 +3,7 @@
 // The command more: a file, or what comes in, a screen at a time. On anything but a terminal it is cat.
 #include "cmd_impl.h"
 
-#include "kern/console.h"
 #include "kern/string.h"
-#include "kern/waitq.h"
 
 #define CTRL_C 0x03
 #define TAB 8u
@@ -36,10 +34,8 @@ static void prompt(struct more *more)
 		return;
 	}
 	monitor_write(session, shown, sizeof shown - 1);
-	console_watch_interrupt(false); // Ctrl-C is a key here
 	for (;;) {
-		err_t err = console_read_byte(&key, TB_FOREVER);
-		if (err != 0 || key == 'q' || key == 'Q' || key == CTRL_C) {
+		if (!monitor_read_key(session, &key) || key == 'q' || key == 'Q' || key == CTRL_C) {
 			more->quit = true;
 			break;
 		}
@@ -50,7 +46,6 @@ static void prompt(struct more *more)
 		if (more->rows_left > 0)
 			break;
 	}
-	console_watch_interrupt(true);
 	monitor_write(session, gone, sizeof gone - 1);
 }
 

@@ -141,10 +141,14 @@ err_t vfs_read(struct process *process, int32_t fd, void *buffer, size_t size_by
 
 	if (err != 0)
 		return err;
-	mutex_lock(&file->pos_lock);
-	err = file_read(file, file->pos, buffer, size_bytes, done_bytes);
-	file->pos += *done_bytes;
-	mutex_unlock(&file->pos_lock);
+	if (file->ops->stream) {
+		err = file_read(file, 0, buffer, size_bytes, done_bytes);
+	} else {
+		mutex_lock(&file->pos_lock);
+		err = file_read(file, file->pos, buffer, size_bytes, done_bytes);
+		file->pos += *done_bytes;
+		mutex_unlock(&file->pos_lock);
+	}
 	file_put(file);
 	return err;
 }
@@ -156,12 +160,15 @@ err_t vfs_write(struct process *process, int32_t fd, const void *buffer, size_t 
 
 	if (err != 0)
 		return err;
-	mutex_lock(&file->pos_lock);
-	uint64_t offset = file->pos;
+	bool stream = file->ops->stream;
+	if (!stream)
+		mutex_lock(&file->pos_lock);
+	uint64_t offset = stream ? 0 : file->pos;
 	err = file_write(process, file, &offset, buffer, size_bytes, done_bytes);
-	if (*done_bytes > 0)
+	if (*done_bytes > 0 && !stream)
 		file->pos = offset + *done_bytes;
-	mutex_unlock(&file->pos_lock);
+	if (!stream)
+		mutex_unlock(&file->pos_lock);
 	file_put(file);
 	return err;
 }
@@ -176,7 +183,7 @@ err_t vfs_pread(struct process *process, int32_t fd, void *buffer, size_t size_b
 	err_t err = file_get(process, fd, RIGHT_READ, &file);
 	if (err != 0)
 		return err;
-	err = file_read(file, offset, buffer, size_bytes, done_bytes);
+	err = file->ops->stream ? ERR(ESPIPE) : file_read(file, offset, buffer, size_bytes, done_bytes);
 	file_put(file);
 	return err;
 }
@@ -191,7 +198,19 @@ err_t vfs_pwrite(struct process *process, int32_t fd, const void *buffer, size_t
 	err_t err = file_get(process, fd, RIGHT_WRITE, &file);
 	if (err != 0)
 		return err;
-	err = file_write(process, file, &offset, buffer, size_bytes, done_bytes);
+	err = file->ops->stream ? ERR(ESPIPE) : file_write(process, file, &offset, buffer, size_bytes, done_bytes);
+	file_put(file);
+	return err;
+}
+
+err_t vfs_ioctl(struct process *process, int32_t fd, uint32_t request, void *arg)
+{
+	struct file *file;
+	err_t err = file_get(process, fd, 0, &file);
+
+	if (err != 0)
+		return err;
+	err = file->ops->ioctl != NULL ? file->ops->ioctl(file, request, arg) : ERR(ENOTTY);
 	file_put(file);
 	return err;
 }
@@ -254,6 +273,10 @@ err_t vfs_seek(struct process *process, int32_t fd, int64_t offset, enum tb_seek
 
 	if (err != 0)
 		return err;
+	if (file->ops->stream) {
+		file_put(file);
+		return ERR(ESPIPE);
+	}
 	mutex_lock(&file->pos_lock);
 	if (whence == TB_SEEK_DATA || whence == TB_SEEK_HOLE) {
 		err = offset < 0 ? ERR(ENXIO)

@@ -11,7 +11,8 @@
 
 struct process *vfs_monitor_process(void)
 {
-	return vfs_state()->monitor;
+	struct process *own = process_of_thread();
+	return own != NULL ? own : vfs_state()->monitor;
 }
 
 // ---- what processes hold -------------------------------------------------------------------------------------------------
@@ -227,6 +228,7 @@ static err_t rootfs_init(struct kernel *kernel, const struct hal_boot_info *info
 		return err;
 	}
 	kernel->file_call = api_file_call;
+	kernel->monitor_process = vfs->monitor;
 	monitor_set_open(cmd_stream_open);
 	return 0;
 }
@@ -236,6 +238,7 @@ static void rootfs_stop(void)
 	struct vfs_state *vfs = vfs_state();
 
 	monitor_set_open(NULL);
+	kernel_self()->monitor_process = NULL;
 	kernel_self()->file_call = NULL;
 	api_contexts_end();
 	process_put(vfs->monitor);
