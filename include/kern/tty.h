@@ -47,6 +47,7 @@ err_t tty_write(struct tty *tty, const void *bytes, size_t size_bytes, bool wait
 
 // The driver's side. Bytes that find no room wait for a reader until the deadline; then they are dropped, and the bell rings. Thread context.
 void tty_input(struct tty *tty, const uint8_t *bytes, size_t size_bytes, uint64_t deadline_ns);
+void tty_signal(struct tty *tty, enum tb_tty_signal signal); // to the owner
 void tty_end(struct tty *tty); // no more input: readers get what there is, then ends of file; SIGHUP
 
 // Modes, size, flow, queues: the requests of ioctl_tty(2) that enum tb_tty_request names. `arg` is what the request says, in kernel memory.

@@ -357,6 +357,99 @@ def test_more(terminal, engine):
     leave(terminal, pid)
 
 
+def command(terminal, line):
+    """Runs a line; returns what it printed."""
+    terminal.type(line + '\r')
+    drawn = terminal.expect('\n\r' + PROMPT).removesuffix('\n\r' + PROMPT)
+    return re.sub(r'\x1b\[[0-9;]*[A-Za-z]', '', drawn.split('C\r\n')[-1]).strip()
+
+
+def test_lines(terminal, engine):
+    """A command reads lines from the terminal: echo, editing, UTF-8, the end of file; Ctrl-C ends it, and the modes can be changed."""
+    pid = terminal.start('--engine', engine)
+    terminal.type('cat > /f\r')
+    time.sleep(0.3)
+    terminal.drain()
+    terminal.type('wörx')
+    terminal.expect('wörx')
+    terminal.type('\x7fd')
+    terminal.expect('\b \bd')
+    terminal.type('\x7f' * 2 + '\x7f\x7fone two\x17three\r')
+    terminal.expect('\b \bone two\b \b\b \b\b \bthree\r\n')
+    terminal.type('half\x04\x04')
+    terminal.expect(PROMPT)
+    assert command(terminal, 'cat /f; echo; stat /f').startswith('one three\r\nhalf\r\n')
+    terminal.type('cat /dev/null; cat\r')
+    time.sleep(0.3)
+    terminal.drain()
+    terminal.type('line\r')
+    terminal.expect('line\r\nline\r\n')
+    terminal.type('\x03')
+    terminal.expect('^C')
+    terminal.expect(PROMPT)
+    terminal.type('stty -echo intr ^X; cat\r')
+    time.sleep(0.3)
+    terminal.drain()
+    terminal.type('a\x03b\r')
+    terminal.expect('a\x03b\r\n')
+    terminal.type('\x18')
+    terminal.expect(PROMPT)
+    assert command(terminal, 'stty').startswith('speed 38400 baud; rows 24; columns 80;\r\nintr = ^X;')
+    terminal.type('stty sane\r')
+    terminal.expect(PROMPT)
+    leave(terminal, pid)
+
+
+def test_consoles(terminal, engine):
+    """Four consoles share the terminal: each has its shell, its directory and its screen, which is painted when its turn comes."""
+    pid = terminal.start('--engine', engine)
+    assert command(terminal, 'mkdir /d; cd /d; tty') == '/dev/tty1'
+    terminal.type('\x1b[1;3Q')
+    terminal.expect('\x1b[2J')
+    terminal.expect(PROMPT)
+    assert command(terminal, 'tty; pwd') == '/dev/tty2\r\n/'
+    terminal.type('\x1d1')
+    painted = terminal.expect('\x1b[?25h')
+    assert '/dev/tty1' in painted and '/dev/tty2' not in painted, painted
+    said = command(terminal, 'pwd')
+    assert said == '/d', said
+    terminal.type('\x1dn')
+    painted = terminal.expect('\x1b[?25h')
+    assert '/dev/tty2' in painted, painted
+    terminal.type('\x1d9')  # there is none
+    terminal.expect('\a')
+    terminal.type('sleep 1s; echo out of sight\r\x1dp')
+    terminal.expect('\x1b[?25h')
+    time.sleep(1.5 if engine == 'threads' else 0.5)
+    terminal.drain()
+    terminal.type('chvt 2\r')
+    terminal.expect('out of sight')
+    terminal.expect('\x1b[?25h')
+    terminal.type('\x04')  # the end of this one's line is not the machine's
+    terminal.type('\x15mkdir /dev; mount -t devfs none /dev; cat > /dev/tty1\r')
+    time.sleep(0.3)
+    terminal.drain()
+    terminal.type('for the first one\r\x04')
+    time.sleep(0.3)
+    terminal.type('\x1d1')
+    terminal.expect('for the first one')  # typed
+    assert 'for the first one' in terminal.expect('\x1b[?25h')  # written out of sight
+    terminal.drain()
+    said = command(terminal, 'check')
+    assert 'all invariants hold' in said, said
+    leave(terminal, pid)
+
+
+def test_window(terminal):
+    """What a command is told of the size follows the terminal's."""
+    pid = terminal.start()
+    terminal.size(132)
+    end = time.monotonic() + TIMEOUT_S
+    while 'columns 132' not in command(terminal, 'stty'):
+        assert time.monotonic() < end
+    leave(terminal, pid)
+
+
 def cases():
     for engine in ('threads', 'sim'):
         for name, how in (('^Z', '\x1a'), ('SIGTSTP', signal.SIGTSTP), ('SIGSTOP', signal.SIGSTOP), ('SIGTTIN', signal.SIGTTIN),
@@ -380,6 +473,10 @@ def cases():
     yield 'refused', with_terminal(test_refused)
     for engine in ('threads', 'sim'):
         yield f'a screen at a time, {engine}', with_terminal(lambda t, e=engine: test_more(t, e))
+    for engine in ('threads', 'sim'):
+        yield f'lines for a command, {engine}', with_terminal(lambda t, e=engine: test_lines(t, e))
+        yield f'virtual consoles, {engine}', with_terminal(lambda t, e=engine: test_consoles(t, e))
+    yield 'the size is told', with_terminal(test_window)
     yield 'line editing', with_terminal(test_editing)
 
 

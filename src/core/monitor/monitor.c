@@ -71,11 +71,13 @@ static err_t read_keys(struct monitor_console *console)
 	line_edit_begin(edit, MONITOR_PROMPT);
 	for (;;) {
 		err_t err = tty_read(console->session.tty, &byte, 1, true, &done);
-		if (err == -EINTR)
+		edit->columns = hal_console_window().columns;
+		if (err == -EINTR) { // the size, or who looks, has changed
+			line_view_refresh(edit);
 			continue;
+		}
 		if (err != 0 || done == 0)
 			return err != 0 ? err : -ENODATA;
-		edit->columns = hal_console_window().columns;
 		enum line_result result = line_edit_feed(edit, byte);
 		if (result == LINE_DONE)
 			return 0;
@@ -148,12 +150,11 @@ static void monitor_main(void *arg)
 static bool on_tty_signal(struct process *process, uint32_t signal, void *arg)
 {
 	struct monitor_console *console = arg;
-	bool ends = signal == TB_SIGINT || signal == TB_SIGQUIT || signal == TB_SIGHUP;
 
 	(void)process;
-	if (ends)
+	if (signal == TB_SIGINT || signal == TB_SIGQUIT || signal == TB_SIGHUP)
 		atomic_store_u32_release(&console->interrupted, 1);
-	return ends;
+	return true;
 }
 
 // The first console acts as the monitor's process, the others as children of it.

@@ -18,10 +18,12 @@ void monitor_tty_write(struct tty *tty, const char *bytes, size_t size_bytes)
 {
 	size_t done = 0;
 
-	for (err_t err = 0; err == 0 && size_bytes > 0; bytes += done, size_bytes -= done) {
-		err = tty_write(tty, bytes, size_bytes, true, &done);
-		if (done == 0)
+	while (size_bytes > 0) {
+		err_t err = tty_write(tty, bytes, size_bytes, true, &done);
+		if (done == 0 && (err != 0 || atomic_load_u32_acquire(&tty->ended) != 0))
 			break;
+		bytes += done;
+		size_bytes -= done;
 	}
 }
 
@@ -94,8 +96,11 @@ err_t monitor_read(struct monitor_session *session, void *buffer, size_t size_by
 		return input->ops->read(input, buffer, size_bytes, done_bytes);
 	if (session->tty == NULL)
 		return ERR(EBADF);
-	err_t err = tty_read(session->tty, buffer, size_bytes, true, done_bytes);
-	return err == -EINTR ? 0 : err; // monitor_interrupted() says so
+	err_t err;
+	do {
+		err = tty_read(session->tty, buffer, size_bytes, true, done_bytes);
+	} while (err == -EINTR && !monitor_interrupted(session));
+	return err == -EINTR ? 0 : err; // who asks sees why
 }
 
 void monitor_modes_raw(struct tty *tty, struct tb_termios *before)
@@ -125,7 +130,10 @@ bool monitor_read_key(struct monitor_session *session, uint8_t *key)
 	if (session->tty == NULL)
 		return false;
 	monitor_modes_raw(session->tty, &modes);
-	err_t err = tty_read(session->tty, key, 1, true, &done);
+	err_t err;
+	do {
+		err = tty_read(session->tty, key, 1, true, &done);
+	} while (err == -EINTR && !monitor_interrupted(session));
 	monitor_modes_set(session->tty, &modes);
 	return err == 0 && done == 1;
 }

@@ -521,8 +521,18 @@ static void one(struct screen *screen, uint8_t byte)
 // Keeps what has come of a sequence, so that a painted terminal can be brought to where ours is within it.
 static void pend(struct screen *screen, uint8_t byte)
 {
-	if (byte == CTRL_ESC || (screen->state == STATE_GROUND && byte >= 0xc0))
+	bool in_string = screen->state == STATE_STRING || screen->state == STATE_STRING_END;
+
+	if ((byte < 0x20 && byte != CTRL_ESC) || byte == 0x7f)
+		return; // done at once, within a sequence too
+	if ((byte == CTRL_ESC && !in_string) || (screen->state == STATE_GROUND && byte >= 0xc0))
 		screen->pending_size = 0;
+	if (screen->state == STATE_STRING_END && byte != '\\' && byte != CTRL_ESC) { // the escape begins another one
+		screen->pending[0] = CTRL_ESC;
+		screen->pending_size = 1;
+	}
+	if (screen->pending_size == SCREEN_PENDING && in_string)
+		screen->pending_size--; // what a string says does not matter, its end does
 	if (screen->pending_size < SCREEN_PENDING)
 		screen->pending[screen->pending_size++] = (char)byte;
 }

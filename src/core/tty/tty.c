@@ -225,6 +225,13 @@ void tty_input(struct tty *tty, const uint8_t *bytes, size_t size_bytes, uint64_
 	tty_unlock(tty);
 }
 
+void tty_signal(struct tty *tty, enum tb_tty_signal signal)
+{
+	mutex_lock(&tty->lock);
+	tty->signals |= 1u << signal;
+	tty_unlock(tty);
+}
+
 void tty_end(struct tty *tty)
 {
 	mutex_lock(&tty->lock);

@@ -164,52 +164,6 @@ static void switch_command(struct vc_state *state, uint8_t key)
 		show((uint32_t)key - '0');
 }
 
-// Alt-F1 … Alt-F4 as xterm and its kin send them. How long the sequence is; 0: another one; SIZE_MAX: it may become one.
-static size_t alt_function(const uint8_t *bytes, size_t size_bytes, uint32_t *number)
-{
-	static const char begin[] = "\033[1;3";
-	size_t known = MIN(size_bytes, sizeof begin - 1);
-
-	if (memcmp(bytes, begin, known) != 0)
-		return 0;
-	if (size_bytes <= sizeof begin - 1)
-		return size_bytes > 1 ? SIZE_MAX : 0; // an escape alone is the key
-	uint8_t final = bytes[sizeof begin - 1];
-	if (final < 'P' || final > 'S')
-		return 0;
-	*number = 1u + final - 'P';
-	return sizeof begin;
-}
-
-// Feeds and switches; returns how many bytes at the end may belong to a sequence that has not come whole.
-static size_t keys(struct vc_state *state, const uint8_t *bytes, size_t size_bytes, bool whole)
-{
-	uint8_t switch_key = (uint8_t)atomic_load_u32_relaxed(&state->switch_key);
-	size_t from = 0, at = 0;
-
-	while (at < size_bytes) {
-		uint32_t number = 0;
-		size_t size = bytes[at] == KEY_ESC ? alt_function(bytes + at, size_bytes - at, &number) : 0;
-		if (size == SIZE_MAX && !whole)
-			break;
-		bool alt = size > 0 && size != SIZE_MAX;
-		if (!alt && !state->prefix && (switch_key == 0 || bytes[at] != switch_key)) {
-			at++;
-			continue;
-		}
-		feed(state, bytes + from, at - from);
-		if (alt)
-			show(number);
-		else if (state->prefix)
-			switch_command(state, bytes[at]);
-		state->prefix = !alt && !state->prefix;
-		at += alt ? size : 1;
-		from = at;
-	}
-	feed(state, bytes + from, at - from);
-	return size_bytes - at;
-}
-
 static void window_look(struct vc_state *state)
 {
 	struct hal_window window = hal_console_window();
@@ -228,6 +182,78 @@ static void window_look(struct vc_state *state)
 		mutex_unlock(&state->screens);
 		tty_set_window(&vc->tty, &size);
 	}
+}
+
+// What is ours among the sequences that terminals send: Alt-F1 … Alt-F4 as xterm and its kin say them, and the one by which a terminal says that we
+// are before somebody's eyes again, or that its size is another.
+#define SEQUENCE_LOOK 0u
+static const struct sequence {
+	const char *bytes;
+	uint32_t number; // of the console; SEQUENCE_LOOK
+} sequences[] = {{"\033[1;3P", 1}, {"\033[1;3Q", 2}, {"\033[1;3R", 3}, {"\033[1;3S", 4}, {"\033[I", SEQUENCE_LOOK}};
+
+// The sequence that begins here; NULL: none. *part: one may, when more has come; an escape alone is the key.
+static const struct sequence *sequence_at(const uint8_t *bytes, size_t size_bytes, bool *part)
+{
+	for (uint32_t i = 0; i < array_count(sequences); i++) {
+		size_t size = strlen(sequences[i].bytes);
+		if (memcmp(bytes, sequences[i].bytes, MIN(size, size_bytes)) != 0)
+			continue;
+		if (size_bytes >= size)
+			return &sequences[i];
+		*part = size_bytes > 1;
+	}
+	return NULL;
+}
+
+static void look(struct vc_state *state)
+{
+	struct tty *tty = vc_tty(0);
+
+	window_look(state);
+	if (tty != NULL)
+		tty_signal(tty, TB_SIGWINCH);
+}
+
+// A key that is ours: a sequence, the switch key, or the one behind it. How many bytes it took.
+static size_t key(struct vc_state *state, const uint8_t *bytes, const struct sequence *sequence)
+{
+	if (sequence != NULL) {
+		if (sequence->number == SEQUENCE_LOOK)
+			look(state);
+		else
+			show(sequence->number);
+		return strlen(sequence->bytes);
+	}
+	if (state->prefix)
+		switch_command(state, bytes[0]);
+	state->prefix = !state->prefix;
+	return 1;
+}
+
+// Feeds and switches; returns how many bytes at the end may belong to a sequence that has not come whole.
+static size_t keys(struct vc_state *state, const uint8_t *bytes, size_t size_bytes, bool whole)
+{
+	size_t from = 0, at = 0;
+
+	while (at < size_bytes) {
+		const struct sequence *sequence = NULL;
+		bool part = false;
+		uint32_t switch_key = atomic_load_u32_relaxed(&state->switch_key);
+		if (bytes[at] == KEY_ESC)
+			sequence = sequence_at(bytes + at, size_bytes - at, &part);
+		if (part && sequence == NULL && !whole)
+			break;
+		if (sequence == NULL && !state->prefix && (switch_key == 0 || bytes[at] != switch_key)) {
+			at++;
+			continue;
+		}
+		feed(state, bytes + from, at - from);
+		at += key(state, bytes + at, sequence);
+		from = at;
+	}
+	feed(state, bytes + from, at - from);
+	return size_bytes - at;
 }
 
 void vc_end(void)
