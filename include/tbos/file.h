@@ -12,6 +12,7 @@
 
 #include "tbos/file_types.h"
 #include "tbos/tbos.h"
+#include "tbos/tty_types.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -52,6 +53,10 @@ tb_err tb_sync(tb_context *context) TB_MUST_USE;
 // context's, unless the command says OFD. Those that wait wait inside the instance; nobody who waits holds up others.
 tb_err tb_flock(tb_context *context, int32_t fd, uint32_t operation) TB_MUST_USE;
 tb_err tb_lock(tb_context *context, int32_t fd, uint32_t command, struct tb_lock *lock) TB_MUST_USE;
+
+// ioctl(2) on a terminal: request is of enum tb_tty_request, which says what arg points to. A context has no controlling terminal: /dev/tty is
+// -ENXIO; /dev/console and /dev/tty1 are there.
+tb_err tb_ioctl(tb_context *context, int32_t fd, uint32_t request, void *arg) TB_MUST_USE;
 
 // Up to `capacity` entries from the position on; *count is 0 at the end.
 tb_err tb_readdir(tb_context *context, int32_t fd, struct tb_dirent *entries, uint32_t capacity,

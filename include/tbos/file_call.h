@@ -30,6 +30,7 @@
 	X(sync)                                                                                                        \
 	X(flock)                                                                                                       \
 	X(lock)                                                                                                        \
+	X(ioctl)                                                                                                       \
 	X(readdir)                                                                                                     \
 	X(stat)                                                                                                        \
 	X(fstat)                                                                                                       \

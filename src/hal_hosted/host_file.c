@@ -142,6 +142,11 @@ tb_err tb_lock(tb_context *context, int32_t fd, uint32_t command, struct tb_lock
 	CALL(lock, (uint64_t)(int64_t)fd, command, (uintptr_t)lock);
 }
 
+tb_err tb_ioctl(tb_context *context, int32_t fd, uint32_t request, void *arg)
+{
+	CALL(ioctl, (uint64_t)(int64_t)fd, request, (uintptr_t)arg);
+}
+
 tb_err tb_readdir(tb_context *context, int32_t fd, struct tb_dirent *entries, uint32_t capacity, uint32_t *count)
 {
 	CALL(readdir, (uint64_t)(int64_t)fd, (uintptr_t)entries, capacity, (uintptr_t)count);

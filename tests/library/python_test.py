@@ -96,6 +96,14 @@ def cases(source):
                     other.unshare()
                     other.mount('x', '/fs', 'tmpfs')
                     yield f'{engine}: mounts of its own', other.listdir('/fs') == [] and len(files.listdir('/fs')) > 3 and refused(22, other.unshare, 1)
+                files.mkdir('/dev')
+                files.mount('x', '/dev', 'devfs')
+                fd = files.open('/dev/console', tbos.O_RDWR)
+                size, modes = files.ioctl(fd, 0x5413, bytes(8)), files.ioctl(fd, 0x5401, bytes(36))  # TIOCGWINSZ, TCGETS
+                yield f'{engine}: a terminal', size[:4] == b'\x18\0\x50\0' and modes[12:16] == bytes(4) and \
+                    refused(25, files.ioctl, fd, 0x1234, bytes(8)) and refused(6, files.open, '/dev/tty', tbos.O_RDWR)
+                files.close_fd(fd)
+                files.umount('/dev')
                 files.set_user(1000, 1000)
                 yield f'{engine}: another user', refused(13, files.write_file, '/fs/new', b'') and refused(1, files.chmod, '/fs', 0o777)
                 yield f'{engine}: zero bytes in paths', raises_value_error(files.stat, 'a\0b')

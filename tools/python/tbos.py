@@ -194,6 +194,12 @@ class Context:
         self._call('tb_pwrite', i32(fd), data, size_t(len(data)), u64(offset), ctypes.byref(done))
         return done.value
 
+    def ioctl(self, fd, request, data):
+        """A request of a terminal (enum tb_tty_request): what its argument holds before, as bytes; returns what it holds behind."""
+        buffer = ctypes.create_string_buffer(bytes(data), max(len(data), 1))
+        self._call('tb_ioctl', i32(fd), u32(request), buffer)
+        return buffer.raw[:len(data)]
+
     def fsync(self, fd):
         self._call('tb_fsync', i32(fd))
 

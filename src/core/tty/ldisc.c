@@ -2,7 +2,7 @@
 //
 // What is typed: flow, signals, mapping, editing, line ends, the queue. The order in which a byte meets them is Linux's (n_tty), which fuzz_ldisc
 // holds it to.
-#include "kern/ldisc.h"
+#include "ldisc_impl.h"
 
 #include "kern/assert.h"
 #include "kern/compiler.h"
@@ -10,47 +10,10 @@
 #include "kern/math.h"
 #include "kern/string.h"
 
-#define PLACE(position) ((position) % LDISC_BYTES)
-#define QUEUE_MAX (LDISC_BYTES - 1) // the last place is for a line's end
-#define HOLD_ROOM 128u              // IXOFF: less room than this asks the other side to stop
+#define HOLD_ROOM 128u // IXOFF: less room than this asks the other side to stop
 #define BELL '\a'
 
-static bool has_i(const struct ldisc *ldisc, uint32_t flag)
-{
-	return (ldisc->termios.iflag & flag) != 0;
-}
-
-static bool has_l(const struct ldisc *ldisc, uint32_t flag)
-{
-	return (ldisc->termios.lflag & flag) != 0;
-}
-
-static bool is_canonical(const struct ldisc *ldisc)
-{
-	return (ldisc->termios.lflag & (TB_ICANON | TB_EXTPROC)) == TB_ICANON;
-}
-
-static bool is_char(const struct ldisc *ldisc, uint8_t byte, enum tb_termios_cc which)
-{
-	return byte != 0 && byte == ldisc->termios.cc[which];
-}
-
-static bool is_char_ext(const struct ldisc *ldisc, uint8_t byte, enum tb_termios_cc which)
-{
-	return has_l(ldisc, TB_IEXTEN) && is_char(ldisc, byte, which);
-}
-
 // ---- the queue -----------------------------------------------------------------------------------------------------------
-
-static uint32_t queue_used(const struct ldisc *ldisc)
-{
-	return ldisc->head - ldisc->tail;
-}
-
-static bool mark_at(const struct ldisc *ldisc, uint32_t position)
-{
-	return (ldisc->marks[PLACE(position) / 32] >> (position % 32)) & 1;
-}
 
 static void queue_put(struct ldisc *ldisc, uint8_t byte)
 {
@@ -121,7 +84,7 @@ void ldisc_flow(struct ldisc *ldisc, enum tb_tty_flow action)
 }
 
 // IXOFF: the other side is asked to stop while there is room for what is on its way.
-static void input_hold(struct ldisc *ldisc)
+void ldisc_hold(struct ldisc *ldisc)
 {
 	uint32_t room = ldisc_room(ldisc);
 
@@ -182,103 +145,6 @@ static void any_starts(struct ldisc *ldisc)
 	ldisc_echo_show(ldisc);
 }
 
-// ---- editing -------------------------------------------------------------------------------------------------------------
-
-static bool is_continuation(const struct ldisc *ldisc, uint8_t byte)
-{
-	return has_i(ldisc, TB_IUTF8) && (byte & 0xc0) == 0x80;
-}
-
-static bool is_word(const struct ldisc *ldisc, uint8_t byte)
-{
-	if (byte >= 0x80)
-		return has_i(ldisc, TB_IUTF8) || (byte >= 0xc0 && byte != 0xd7 && byte != 0xf7); // Latin-1's × and ÷
-	return (byte >= '0' && byte <= '9') || ((byte | 0x20) >= 'a' && (byte | 0x20) <= 'z') || byte == '_';
-}
-
-// The beginning of the last character of the line; head when there is none that is whole.
-static uint32_t last_char(const struct ldisc *ldisc)
-{
-	uint32_t at = ldisc->head;
-
-	while (at != ldisc->canon)
-		if (!is_continuation(ldisc, ldisc->bytes[PLACE(--at)]))
-			return at;
-	return ldisc->head;
-}
-
-static void erase_char(struct ldisc *ldisc, uint32_t from, bool one)
-{
-	uint32_t size = ldisc->head - from;
-
-	ldisc->head = from;
-	if (has_l(ldisc, TB_ECHO))
-		ldisc_echo_erase(ldisc, from, size, one);
-}
-
-static void erase_word(struct ldisc *ldisc)
-{
-	bool within = false;
-
-	for (uint32_t at = last_char(ldisc); at != ldisc->head; at = last_char(ldisc)) {
-		bool word = is_word(ldisc, ldisc->bytes[PLACE(at)]);
-		if (within && !word)
-			break;
-		within = within || word;
-		erase_char(ldisc, at, false);
-	}
-}
-
-static void erase_line(struct ldisc *ldisc)
-{
-	const uint32_t visible = TB_ECHOK | TB_ECHOKE | TB_ECHOE;
-	bool echo = has_l(ldisc, TB_ECHO);
-
-	if (echo && (ldisc->termios.lflag & visible) == visible) {
-		for (uint32_t at = last_char(ldisc); at != ldisc->head; at = last_char(ldisc))
-			erase_char(ldisc, at, false);
-		return;
-	}
-	ldisc->head = ldisc->canon;
-	if (!echo)
-		return;
-	ldisc_echo_finish_erase(ldisc);
-	ldisc_echo_char(ldisc, ldisc->termios.cc[TB_VKILL]);
-	if (has_l(ldisc, TB_ECHOK))
-		ldisc_echo_raw(ldisc, '\n');
-}
-
-static bool erase(struct ldisc *ldisc, uint8_t byte)
-{
-	bool one = is_char(ldisc, byte, TB_VERASE), word = is_char_ext(ldisc, byte, TB_VWERASE);
-
-	if (!one && !word && !is_char(ldisc, byte, TB_VKILL))
-		return false;
-	if (ldisc->head == ldisc->canon)
-		return true;
-	if (one) {
-		uint32_t at = last_char(ldisc);
-		if (at != ldisc->head)
-			erase_char(ldisc, at, true);
-	} else if (word) {
-		erase_word(ldisc);
-	} else {
-		erase_line(ldisc);
-	}
-	if (ldisc->head == ldisc->canon && has_l(ldisc, TB_ECHO))
-		ldisc_echo_finish_erase(ldisc);
-	return true;
-}
-
-static void reprint(struct ldisc *ldisc, uint8_t byte)
-{
-	ldisc_echo_finish_erase(ldisc);
-	ldisc_echo_char(ldisc, byte);
-	ldisc_echo_raw(ldisc, '\n');
-	for (uint32_t at = ldisc->canon; at != ldisc->head; at++)
-		ldisc_echo_char(ldisc, ldisc->bytes[PLACE(at)]);
-}
-
 // ---- one byte ------------------------------------------------------------------------------------------------------------
 
 static void echo_typed(struct ldisc *ldisc, uint8_t byte)
@@ -292,7 +158,7 @@ static bool canonical_char(struct ldisc *ldisc, uint8_t byte)
 {
 	bool echo = has_l(ldisc, TB_ECHO);
 
-	if (erase(ldisc, byte))
+	if (ldisc_erase(ldisc, byte))
 		return true;
 	if (is_char_ext(ldisc, byte, TB_VLNEXT)) {
 		ldisc->literal = true;
@@ -306,7 +172,7 @@ static bool canonical_char(struct ldisc *ldisc, uint8_t byte)
 		return true;
 	}
 	if (echo && is_char_ext(ldisc, byte, TB_VREPRINT)) {
-		reprint(ldisc, byte);
+		ldisc_reprint(ldisc, byte);
 		return true;
 	}
 	if (byte == '\n') {
@@ -416,85 +282,8 @@ size_t ldisc_input(struct ldisc *ldisc, const uint8_t *bytes, size_t size_bytes)
 			input_byte(ldisc, bytes[done++]);
 		ldisc_echo_show(ldisc);
 	}
-	input_hold(ldisc);
+	ldisc_hold(ldisc);
 	return done;
-}
-
-// ---- reading -------------------------------------------------------------------------------------------------------------
-
-bool ldisc_readable(const struct ldisc *ldisc)
-{
-	return (is_canonical(ldisc) ? ldisc->canon : ldisc->head) != ldisc->tail;
-}
-
-uint32_t ldisc_waiting(const struct ldisc *ldisc)
-{
-	uint32_t count = queue_used(ldisc);
-
-	if (!is_canonical(ldisc))
-		return count;
-	count = ldisc->canon - ldisc->tail;
-	for (uint32_t at = ldisc->tail; at != ldisc->canon; at++)
-		count -= mark_at(ldisc, at) && ldisc->bytes[PLACE(at)] == 0;
-	return count;
-}
-
-static void copy_out(struct ldisc *ldisc, uint8_t *buffer, uint32_t size)
-{
-	uint32_t place = PLACE(ldisc->tail), first = MIN(size, LDISC_BYTES - place);
-
-	memcpy(buffer, ldisc->bytes + place, first);
-	memcpy(buffer + first, ldisc->bytes, size - first);
-	ldisc->tail += size;
-}
-
-static size_t read_run(struct ldisc *ldisc, uint8_t *buffer, size_t size_bytes, bool *end)
-{
-	size_t size = MIN(size_bytes, queue_used(ldisc));
-
-	*end = size == size_bytes;
-	copy_out(ldisc, buffer, (uint32_t)size);
-	if ((int32_t)(ldisc->canon - ldisc->tail) < 0)
-		ldisc->canon = ldisc->tail;
-	bool last = size == 1 && ldisc->tail == ldisc->head;
-	if (!last || !has_l(ldisc, TB_ICANON) || !is_char(ldisc, buffer[0], TB_VEOF))
-		return size;
-	*end = true; // EXTPROC: alone, it still is an end of file
-	return 0;
-}
-
-static size_t read_line(struct ldisc *ldisc, uint8_t *buffer, size_t size_bytes, bool *end)
-{
-	uint32_t most = ldisc->canon - ldisc->tail, size = 0;
-	bool marked = false;
-
-	if (most == 0)
-		return 0;
-	*end = true;
-	while (!marked && size < most && size <= size_bytes) // one more, should it be an end of file
-		marked = mark_at(ldisc, ldisc->tail + size++);
-	bool pushed = ldisc->pushed && ldisc->tail + size == ldisc->pushed_end;
-	bool eof = marked && !pushed && ldisc->bytes[PLACE(ldisc->tail + size - 1)] == 0;
-	uint32_t taken = (uint32_t)MIN(eof ? size - 1 : size, size_bytes);
-	copy_out(ldisc, buffer, taken);
-	if (eof)
-		ldisc->tail++;
-	if (ldisc->tail == ldisc->pushed_end)
-		ldisc->pushed = false;
-	return taken;
-}
-
-size_t ldisc_read(struct ldisc *ldisc, uint8_t *buffer, size_t size_bytes, bool *end)
-{
-	size_t size;
-
-	*end = false;
-	if (size_bytes == 0)
-		return 0;
-	size = is_canonical(ldisc) ? read_line(ldisc, buffer, size_bytes, end)
-				   : read_run(ldisc, buffer, size_bytes, end);
-	input_hold(ldisc);
-	return size;
 }
 
 // ---- modes ---------------------------------------------------------------------------------------------------------------
@@ -524,7 +313,7 @@ void ldisc_set_termios(struct ldisc *ldisc, const struct tb_termios *termios)
 		output_start(ldisc);
 		ldisc_echo_show(ldisc);
 	}
-	input_hold(ldisc);
+	ldisc_hold(ldisc);
 }
 
 const struct tb_termios ldisc_sane = {

@@ -2,7 +2,7 @@
 //
 // What is shown: output with its post-processing and the cursor's column, and echoes, which wait in a ring of their own while output is stopped,
 // because what they come to depends on the column that the cursor has then.
-#include "kern/ldisc.h"
+#include "ldisc_impl.h"
 
 #include "kern/compiler.h"
 #include "kern/string.h"
@@ -15,19 +15,9 @@ static bool has_o(const struct ldisc *ldisc, uint32_t flag)
 	return (ldisc->termios.oflag & flag) != 0;
 }
 
-static bool has_l(const struct ldisc *ldisc, uint32_t flag)
-{
-	return (ldisc->termios.lflag & flag) != 0;
-}
-
 static bool is_control(uint8_t byte)
 {
 	return byte < 0x20 || byte == 0x7f;
-}
-
-static bool is_continuation(const struct ldisc *ldisc, uint8_t byte)
-{
-	return (ldisc->termios.iflag & TB_IUTF8) && (byte & 0xc0) == 0x80;
 }
 
 // ---- output --------------------------------------------------------------------------------------------------------------
@@ -110,7 +100,7 @@ static void out_byte(struct ldisc *ldisc, uint8_t byte)
 			break;
 		if (has_o(ldisc, TB_OLCUC))
 			byte = upper(ldisc, byte);
-		ldisc->column += !is_continuation(ldisc, byte);
+		ldisc->column += !is_utf8_tail(ldisc, byte);
 	}
 	out_put(ldisc, byte);
 }
@@ -179,7 +169,7 @@ static void erase_tab(struct ldisc *ldisc, uint32_t from)
 		else if (is_control(byte))
 			columns += has_l(ldisc, TB_ECHOCTL) ? 2 : 0;
 		else
-			columns += !is_continuation(ldisc, byte);
+			columns += !is_utf8_tail(ldisc, byte);
 	}
 	ldisc_echo_raw(ldisc, LDISC_ECHO_ERASE_TAB | columns % TAB | after_tab);
 }

@@ -4,7 +4,7 @@
 // that a console that was out of sight can be shown again. The terminal that is in sight gets the bytes themselves; this is only the memory
 // of them. ECMA-48 and what xterm adds (DEC private modes, alternate screen). Not kept: what scrolled off, titles, pictures, the mouse.
 //
-// Files. screen.c the grid, editing, sizes · screen_parse.c bytes to operations · screen_paint.c the way back to bytes.
+// Files. screen.c the grid, editing, sizes · screen_parse.c bytes to operations · screen_csi.c control sequences · screen_paint.c the way back to bytes.
 // Invariants (screen_check): the cursor and margins lie within the grid; a wide character has its second half to its right.
 // No lock: the owner's. Only screen_init() and screen_resize() allocate.
 #ifndef CORE_TTY_SCREEN_H
@@ -93,7 +93,7 @@ int screen_check(const struct screen *screen); // 0, -EUCLEAN
 // Columns that a character takes: 0 (combining), 1, 2.
 uint32_t char_columns(uint32_t code_point);
 
-// screen.c for screen_parse.c: operations.
+// screen.c for the parser: operations.
 void screen_reset(struct screen *screen);
 void screen_put(struct screen *screen, uint32_t code_point);
 void screen_move(struct screen *screen, uint32_t row, uint32_t column); // clamped to the grid
@@ -104,5 +104,10 @@ void screen_scroll(struct screen *screen, uint32_t top, uint32_t count, bool up)
 void screen_shift(struct screen *screen, uint32_t count, bool left);              // the rest of the cursor's row
 void screen_tab(struct screen *screen, uint32_t count, bool back);
 void screen_alternate(struct screen *screen, bool on, bool clear);
+
+// screen_csi.c
+void screen_csi(struct screen *screen, uint8_t final); // what a control sequence means
+void screen_cursor_save(struct screen *screen);
+void screen_cursor_restore(struct screen *screen);
 
 #endif

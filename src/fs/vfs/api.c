@@ -139,6 +139,12 @@ static err_t api_lock(const struct api_call *call)
 	return vfs_lock(call->process, I32(0), U32(1), PTR(struct tb_lock, 2));
 }
 
+static err_t api_ioctl(const struct api_call *call)
+{
+	void *arg = PTR(void, 2);
+	return arg != NULL ? vfs_ioctl(call->process, I32(0), U32(1), arg) : ERR(EFAULT);
+}
+
 static err_t api_truncate(const struct api_call *call)
 {
 	return vfs_truncate(call->process, I32(0), TEXT(1), I64(2));
@@ -302,6 +308,7 @@ static err_t (*const calls[TB_FILE_OP_COUNT])(const struct api_call *call) = {
 	[TB_FILE_fsync] = api_fsync,
 	[TB_FILE_sync] = api_sync,
 	[TB_FILE_flock] = api_flock,
+	[TB_FILE_ioctl] = api_ioctl,
 	[TB_FILE_lock] = api_lock,
 	[TB_FILE_readdir] = api_readdir,
 	[TB_FILE_stat] = api_stat,

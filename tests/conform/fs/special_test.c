@@ -5,6 +5,7 @@
 #include "kern/fmt.h"
 #include "kern/sched.h"
 #include "kern/string.h"
+#include "tbos/tty_types.h"
 #include "kern/test.h"
 #include "kern/tunable.h"
 #include "kern/vfs.h"
@@ -44,6 +45,47 @@ static uint32_t device_open(TEST_RUN, const char *name, int32_t *fd)
 	CHECK_EQ(vfs_fstat(root(), *fd, &stat), 0);
 	CHECK_EQ(stat.mode, TB_S_IFCHR | 0666);
 	return (uint32_t)stat.rdev;
+}
+
+// Without a terminal there is one console, which gives what the machine's input gives: nothing, here.
+TEST(fs_special, terminals)
+{
+	struct tb_termios modes;
+	struct tb_stat stat;
+	uint64_t position;
+	int32_t fd, waiting = 9;
+	char byte;
+	size_t done = 9;
+
+	mount_new(test_run_, "devfs", "/dev");
+	CHECK_EQ(vfs_open(root(), TB_AT_FDCWD, "/dev/tty", TB_O_RDWR, 0, &fd), -ENXIO);
+	CHECK_EQ(vfs_open(root(), TB_AT_FDCWD, "/dev/tty2", TB_O_RDWR, 0, &fd), -ENXIO);
+	CHECK_EQ(vfs_open(root(), TB_AT_FDCWD, "/dev/tty0", TB_O_RDWR, 0, &fd), 0);
+	CHECK_EQ(vfs_close(root(), fd), 0);
+	CHECK_EQ(vfs_open(root(), TB_AT_FDCWD, "/dev/console", TB_O_RDWR | TB_O_NONBLOCK, 0, &fd), 0);
+	CHECK(vfs_fstat(root(), fd, &stat) == 0 && stat.mode == (TB_S_IFCHR | 0600) &&
+	      stat.rdev == device_number(5, 1));
+	CHECK_EQ(vfs_seek(root(), fd, 0, TB_SEEK_SET, &position), -ESPIPE);
+	CHECK_EQ(vfs_pread(root(), fd, &byte, 1, 0, &done), -ESPIPE);
+	CHECK_EQ(vfs_pwrite(root(), fd, &byte, 1, 0, &done), -ESPIPE);
+	CHECK(vfs_write(root(), fd, "seen\n", 5, &done) == 0 && done == 5);
+	CHECK_EQ(vfs_read(root(), fd, &byte, 1, &done), -EAGAIN);
+	CHECK_EQ(vfs_ioctl(root(), fd, TB_TCGETS, &modes), 0);
+	CHECK_EQ(modes.lflag, 0);
+	modes = (struct tb_termios){.lflag = TB_ICANON, .cc = {[TB_VEOF] = 4}};
+	CHECK_EQ(vfs_ioctl(root(), fd, TB_TCSETS, &modes), 0);
+	for (const char *at = "ab\x04"; *at != '\0'; at++)
+		CHECK_EQ(vfs_ioctl(root(), fd, TB_TIOCSTI, (void *)(uintptr_t)at), 0);
+	CHECK(vfs_ioctl(root(), fd, TB_FIONREAD, &waiting) == 0 && waiting == 2);
+	char text[8];
+	CHECK(vfs_read(root(), fd, text, sizeof text, &done) == 0 && done == 2 && memcmp(text, "ab", 2) == 0);
+	CHECK_EQ(vfs_ioctl(root(), fd, 0xdead, &waiting), -ENOTTY);
+	CHECK_EQ(vfs_close(root(), fd), 0);
+	CHECK_EQ(vfs_ioctl(root(), fd, TB_TCGETS, &modes), -EBADF);
+	CHECK_EQ(vfs_open(root(), TB_AT_FDCWD, "/dev/null", TB_O_RDWR, 0, &fd), 0);
+	CHECK_EQ(vfs_ioctl(root(), fd, TB_TCGETS, &modes), -ENOTTY);
+	CHECK_EQ(vfs_close(root(), fd), 0);
+	unmount(test_run_, "/dev");
 }
 
 TEST(fs_special, devices)

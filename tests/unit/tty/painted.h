@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+//
+// For tests of screens: is what is painted what was meant?
 #ifndef UNIT_TTY_PAINTED_H
 #define UNIT_TTY_PAINTED_H
 
