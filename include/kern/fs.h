@@ -241,7 +241,9 @@ struct superblock_ops {
 	void (*statfs)(struct superblock *sb, struct tb_statfs *out);
 	err_t (*inode_by_number)(struct superblock *sb, uint64_t ino, uint32_t generation,
 				 struct inode **out); // counted
-	err_t (*check)(struct superblock *sb);        // NULL
+	// Where a directory hangs, and its name there, of up to TB_NAME_MAX bytes. -ESTALE: nowhere any more. NULL: no directories by handle.
+	err_t (*parent)(struct inode *dir, struct inode **parent, char *name, uint32_t *size_bytes); // counted
+	err_t (*check)(struct superblock *sb);                                                       // NULL
 
 	// Whether what is known of a name still holds: it leads to `inode` (NULL: to nothing). NULL: names change by calls alone. With it every
 	// look-up asks, under inode->lock of `dir`.

@@ -14,6 +14,15 @@ struct process *vfs_monitor_process(void);
 
 err_t vfs_open(struct process *process, int32_t dirfd, const char *path, uint32_t flags, uint32_t mode,
 	       int32_t *fd) must_check; // -EEXIST -EISDIR -EINVAL -EOPNOTSUPP -EMFILE -ENXIO
+
+// Files by handle (name_to_handle_at(2), open_by_handle_at(2)). at_flags: TB_AT_SYMLINK_FOLLOW, TB_AT_EMPTY_PATH. mount_fd: any descriptor of the
+// mount, or TB_AT_FDCWD; flags as for open, but none that makes a file. Errors: -EOPNOTSUPP (a filesystem without), -ESTALE (the file is gone, or
+// of another filesystem), -EPERM (to open, for all but uid 0), -EINVAL.
+err_t vfs_name_to_handle(struct process *process, int32_t dirfd, const char *path, uint32_t at_flags,
+			 struct tb_handle *handle) must_check;
+err_t vfs_open_handle(struct process *process, int32_t mount_fd, const struct tb_handle *handle, uint32_t flags,
+		      int32_t *fd) must_check;
+
 err_t vfs_close(struct process *process, int32_t fd) must_check;
 
 // Move up to size_bytes at the file's position, or at `offset`, which leaves the position alone. *done_bytes is less at the end of the

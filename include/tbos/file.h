@@ -34,6 +34,15 @@ tb_err tb_umask(tb_context *context, uint32_t mask, uint32_t *old) TB_MUST_USE;
 
 tb_err tb_open(tb_context *context, int32_t dirfd, const char *path, uint32_t flags, uint32_t mode,
 	       int32_t *fd) TB_MUST_USE;
+
+// Files by handle, for servers (name_to_handle_at(2), open_by_handle_at(2)): at_flags TB_AT_SYMLINK_FOLLOW, TB_AT_EMPTY_PATH; mount_fd any descriptor of
+// the mount, or TB_AT_FDCWD. A handle holds nothing: when the file is gone it is -ESTALE. With TB_O_PATH a descriptor stands for the file in all calls
+// that take one with a name below it, or "" and TB_AT_EMPTY_PATH.
+tb_err tb_name_to_handle(tb_context *context, int32_t dirfd, const char *path, uint32_t at_flags,
+			 struct tb_handle *handle) TB_MUST_USE;
+tb_err tb_open_handle(tb_context *context, int32_t mount_fd, const struct tb_handle *handle, uint32_t flags,
+		      int32_t *fd) TB_MUST_USE;
+
 tb_err tb_close(tb_context *context, int32_t fd) TB_MUST_USE;
 tb_err tb_dup(tb_context *context, int32_t fd, int32_t *copy) TB_MUST_USE;
 tb_err tb_read(tb_context *context, int32_t fd, void *buffer, size_t size_bytes, size_t *done_bytes) TB_MUST_USE;

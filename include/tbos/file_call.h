@@ -16,6 +16,8 @@
 	X(set_user)                                                                                                    \
 	X(umask)                                                                                                       \
 	X(open)                                                                                                        \
+	X(name_to_handle)                                                                                              \
+	X(open_handle)                                                                                                 \
 	X(close)                                                                                                       \
 	X(dup)                                                                                                         \
 	X(read)                                                                                                        \

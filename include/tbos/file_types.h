@@ -36,6 +36,13 @@ enum tb_open_flags {
 
 #define TB_AT_FDCWD (-100)
 
+// A file without its path: it stays the file's through renames, and is another's never.
+struct tb_handle {
+	uint64_t ino;
+	uint32_t dev; // of the filesystem
+	uint32_t generation;
+};
+
 enum tb_at_flags {
 	TB_AT_SYMLINK_NOFOLLOW = 0x100,
 	TB_AT_REMOVEDIR = 0x200,

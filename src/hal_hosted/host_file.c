@@ -142,6 +142,18 @@ tb_err tb_lock(tb_context *context, int32_t fd, uint32_t command, struct tb_lock
 	CALL(lock, (uint64_t)(int64_t)fd, command, (uintptr_t)lock);
 }
 
+tb_err tb_name_to_handle(tb_context *context, int32_t dirfd, const char *path, uint32_t at_flags,
+			 struct tb_handle *handle)
+{
+	CALL(name_to_handle, (uint64_t)(int64_t)dirfd, (uintptr_t)path, at_flags, (uintptr_t)handle);
+}
+
+tb_err tb_open_handle(tb_context *context, int32_t mount_fd, const struct tb_handle *handle, uint32_t flags,
+		      int32_t *fd)
+{
+	CALL(open_handle, (uint64_t)(int64_t)mount_fd, (uintptr_t)handle, flags, (uintptr_t)fd);
+}
+
 tb_err tb_ioctl(tb_context *context, int32_t fd, uint32_t request, void *arg)
 {
 	CALL(ioctl, (uint64_t)(int64_t)fd, request, (uintptr_t)arg);

@@ -35,7 +35,7 @@ def sizes_match(source):
             pointer = re.search(r'\(\*(\w+)\)', line)
             names += [pointer.group(1)] if pointer else re.findall(r'(\w+)(?:\[[^\]]*\])?\s*(?:,|$)', line.strip())
         return names
-    pairs = (('tb_config', tbos._Config), ('tb_time', tbos.Time), ('tb_stat', tbos.Stat), ('tb_dirent', tbos.Dirent))
+    pairs = (('tb_config', tbos._Config), ('tb_time', tbos.Time), ('tb_stat', tbos.Stat), ('tb_dirent', tbos.Dirent), ('tb_handle', tbos.Handle))
     return all(fields(struct) == [name for name, _ in mirror._fields_] for struct, mirror in pairs)
 
 
@@ -96,6 +96,13 @@ def cases(source):
                     other.unshare()
                     other.mount('x', '/fs', 'tmpfs')
                     yield f'{engine}: mounts of its own', other.listdir('/fs') == [] and len(files.listdir('/fs')) > 3 and refused(22, other.unshare, 1)
+                files.write_file('/once', b'once')
+                handle = files.name_to_handle('/once')
+                files.rename('/once', '/elsewhere')
+                fd = files.open_handle(handle)
+                files.unlink('/elsewhere')
+                yield f'{engine}: by handle', files.read(fd, 9) == b'once' and refused(116, files.open_handle, handle)
+                files.close_fd(fd)
                 files.mkdir('/dev')
                 files.mount('x', '/dev', 'devfs')
                 fd = files.open('/dev/console', tbos.O_RDWR)

@@ -49,6 +49,11 @@ class Dirent(ctypes.Structure):
     _fields_ = [('ino', u64), ('cookie', u64), ('type', u32), ('name_size_bytes', u32), ('name', ctypes.c_char * 256)]
 
 
+class Handle(ctypes.Structure):
+    """A file without its path; the fields of struct tb_handle."""
+    _fields_ = [('ino', u64), ('dev', u32), ('generation', u32)]
+
+
 def _load():
     library = ctypes.CDLL(os.environ.get('TBOS_LIBRARY', 'libtbos.so.0'), use_errno=False)
     library.tb_error.restype = char_p
@@ -169,6 +174,17 @@ class Context:
     def open(self, path, flags=O_RDONLY, mode=0o666, dir_fd=AT_FDCWD):
         fd = i32()
         self._call('tb_open', i32(dir_fd), _path(path), u32(flags), u32(mode), ctypes.byref(fd), path=path)
+        return fd.value
+
+    def name_to_handle(self, path, dir_fd=AT_FDCWD, at_flags=0):
+        """What names the file whatever its path becomes."""
+        handle = Handle()
+        self._call('tb_name_to_handle', i32(dir_fd), _path(path), u32(at_flags), ctypes.byref(handle), path=path)
+        return handle
+
+    def open_handle(self, handle, flags=O_RDONLY, mount_fd=AT_FDCWD):
+        fd = i32()
+        self._call('tb_open_handle', i32(mount_fd), ctypes.byref(handle), u32(flags), ctypes.byref(fd))
         return fd.value
 
     def close_fd(self, fd):

@@ -62,12 +62,58 @@ static void dir_count(struct tmpfs_inode *dir, int32_t change)
 	inode_set_size(&dir->inode, (uint64_t)dir->entries * ENTRY_SIZE);
 }
 
+// The entry leads to that inode from now on; a directory knows its own, so that it is found by its number.
+static void entry_point(struct inode *dir, struct tmpfs_entry *entry, struct inode *inode)
+{
+	struct tmpfs *fs = tmpfs_of(dir);
+
+	entry->inode = inode;
+	if (!inode_is(inode, TB_S_IFDIR))
+		return;
+	spin_lock(&fs->lock);
+	tmpfs_inode_of(inode)->parent = dir;
+	tmpfs_inode_of(inode)->entry = entry;
+	spin_unlock(&fs->lock);
+}
+
+static void entry_leave(struct inode *dir, const struct tmpfs_entry *entry)
+{
+	struct tmpfs *fs = tmpfs_of(dir);
+	struct tmpfs_inode *node = tmpfs_inode_of(entry->inode);
+
+	if (!inode_is(entry->inode, TB_S_IFDIR))
+		return;
+	spin_lock(&fs->lock);
+	if (node->entry == entry) {
+		node->parent = NULL;
+		node->entry = NULL;
+	}
+	spin_unlock(&fs->lock);
+}
+
+err_t tmpfs_parent(struct inode *dir, struct inode **parent, char *name, uint32_t *size_bytes)
+{
+	struct tmpfs *fs = tmpfs_of(dir);
+	const struct tmpfs_inode *node = tmpfs_inode_of(dir);
+	err_t err = -ESTALE;
+
+	spin_lock(&fs->lock);
+	if (node->entry != NULL && refcount_get_unless_zero(&node->parent->refs)) {
+		*parent = node->parent;
+		*size_bytes = node->entry->name_size;
+		memcpy(name, node->entry->name, node->entry->name_size);
+		err = 0;
+	}
+	spin_unlock(&fs->lock);
+	return err;
+}
+
 // Takes over a reference of the inode.
 static void entry_insert(struct inode *dir, struct tmpfs_entry *entry, struct inode *inode)
 {
 	struct tmpfs_inode *into = tmpfs_inode_of(dir);
 
-	entry->inode = inode;
+	entry_point(dir, entry, inode);
 	entry->cookie = into->next_cookie++;
 	rb_insert(&into->names, &entry->by_name, name_before);
 	rb_insert(&into->cookies, &entry->by_cookie, cookie_before);
@@ -79,6 +125,7 @@ static void entry_remove(struct inode *dir, struct tmpfs_entry *entry)
 {
 	struct tmpfs_inode *from = tmpfs_inode_of(dir);
 
+	entry_leave(dir, entry);
 	rb_remove(&from->names, &entry->by_name);
 	rb_remove(&from->cookies, &entry->by_cookie);
 	dir_count(from, -1);
@@ -172,8 +219,8 @@ err_t tmpfs_rename(struct inode *dir, const struct name *name, struct inode *ino
 	if (to == NULL)
 		return ERR(ENOMEM);
 	if (flags & TB_RENAME_EXCHANGE) {
-		from->inode = target;
-		to->inode = inode;
+		entry_point(dir, from, target);
+		entry_point(to_dir, to, inode);
 		parents_change(dir, to_dir, inode);
 		parents_change(to_dir, dir, target);
 		inode_touch(target, ATTR_CTIME);
@@ -182,7 +229,8 @@ err_t tmpfs_rename(struct inode *dir, const struct name *name, struct inode *ino
 	}
 	entry_remove(dir, from);
 	if (target != NULL) {
-		to->inode = inode;
+		entry_leave(to_dir, to);
+		entry_point(to_dir, to, inode);
 		links_drop(to_dir, target);
 		inode_put(target);
 	} else {

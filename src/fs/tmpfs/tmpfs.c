@@ -301,6 +301,7 @@ static const struct superblock_ops tmpfs_ops = {
 	.unmount = tmpfs_unmount,
 	.statfs = tmpfs_statfs,
 	.inode_by_number = tmpfs_by_number,
+	.parent = tmpfs_parent,
 	.check = tmpfs_check,
 };
 

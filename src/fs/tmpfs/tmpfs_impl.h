@@ -43,6 +43,9 @@ struct tmpfs_inode {
 	struct rb_root names, cookies;
 	uint64_t next_cookie;
 	uint32_t entries;
+	struct inode *
+		parent; // of a directory: where its entry is; fs->lock, as the next one. Not counted: the entry keeps it
+	struct tmpfs_entry *entry; // NULL: it hangs nowhere
 	struct list xattrs;
 	size_t xattr_bytes;
 };
@@ -93,6 +96,7 @@ extern const struct fs_type devfs_type;
 
 // tdir.c
 extern const struct file_ops tmpfs_dir_ops;
+err_t tmpfs_parent(struct inode *dir, struct inode **parent, char *name, uint32_t *size_bytes) must_check;
 err_t tmpfs_lookup(struct inode *dir, const struct name *name, struct inode **out) must_check;
 err_t tmpfs_create(struct inode *dir, const struct name *name, const struct inode_params *params,
 		   struct inode **out) must_check;

@@ -139,6 +139,16 @@ static err_t api_lock(const struct api_call *call)
 	return vfs_lock(call->process, I32(0), U32(1), PTR(struct tb_lock, 2));
 }
 
+static err_t api_name_to_handle(const struct api_call *call)
+{
+	return vfs_name_to_handle(call->process, I32(0), TEXT(1), U32(2), PTR(struct tb_handle, 3));
+}
+
+static err_t api_open_handle(const struct api_call *call)
+{
+	return vfs_open_handle(call->process, I32(0), PTR(const struct tb_handle, 1), U32(2), PTR(int32_t, 3));
+}
+
 static err_t api_ioctl(const struct api_call *call)
 {
 	void *arg = PTR(void, 2);
@@ -309,6 +319,8 @@ static err_t (*const calls[TB_FILE_OP_COUNT])(const struct api_call *call) = {
 	[TB_FILE_sync] = api_sync,
 	[TB_FILE_flock] = api_flock,
 	[TB_FILE_ioctl] = api_ioctl,
+	[TB_FILE_name_to_handle] = api_name_to_handle,
+	[TB_FILE_open_handle] = api_open_handle,
 	[TB_FILE_lock] = api_lock,
 	[TB_FILE_readdir] = api_readdir,
 	[TB_FILE_stat] = api_stat,

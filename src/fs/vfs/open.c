@@ -206,13 +206,35 @@ static err_t open_tmpfile(struct process *process, int32_t dirfd, const char *pa
 	return err;
 }
 
+// A descriptor for an open file, whose reference it takes over, also when it fails.
+static err_t file_install(struct process *process, struct file *file, uint32_t flags, int32_t *fd)
+{
+	uint32_t descriptor_flags = flags & TB_O_CLOEXEC ? DESCRIPTOR_CLOEXEC : 0;
+	err_t err = descriptor_open(process, &file->object, rights_of(flags), descriptor_flags, 0, fd);
+	if (err != 0)
+		file_put(file);
+	return err;
+}
+
+#define FLAGS_OF_PATH (TB_O_PATH | TB_O_DIRECTORY | TB_O_NOFOLLOW | TB_O_CLOEXEC)
+
+err_t file_open_place(struct process *process, const struct path *path, uint32_t flags, int32_t *fd)
+{
+	struct file *file;
+
+	if (flags & TB_O_PATH)
+		flags &= FLAGS_OF_PATH;
+	err_t err = open_place(process, path, dentry_inode(path->dentry), flags, false, &file);
+	return err == 0 ? file_install(process, file, flags, fd) : err;
+}
+
 err_t vfs_open(struct process *process, int32_t dirfd, const char *path, uint32_t flags, uint32_t mode, int32_t *fd)
 {
 	struct file *file;
 	err_t err;
 
 	if (flags & TB_O_PATH)
-		flags &= TB_O_PATH | TB_O_DIRECTORY | TB_O_NOFOLLOW | TB_O_CLOEXEC;
+		flags &= FLAGS_OF_PATH;
 	if ((flags & TB_O_CREAT) && (flags & TB_O_DIRECTORY))
 		return ERR(EINVAL);
 	if ((flags & TMPFILE_BIT) && !(flags & TB_O_DIRECTORY))
@@ -223,11 +245,5 @@ err_t vfs_open(struct process *process, int32_t dirfd, const char *path, uint32_
 		err = open_create(process, dirfd, path, flags, mode, &file);
 	else
 		err = open_existing(process, dirfd, path, flags, &file);
-	if (err != 0)
-		return err;
-	err = descriptor_open(process, &file->object, rights_of(flags), flags & TB_O_CLOEXEC ? DESCRIPTOR_CLOEXEC : 0,
-			      0, fd);
-	if (err != 0)
-		file_put(file);
-	return err;
+	return err == 0 ? file_install(process, file, flags, fd) : err;
 }

@@ -11,7 +11,7 @@
 //   inode.c     inodes: life, times, permission
 //   mount.c     mounts and their counts · mountops.c mount, umount, unshare, statfs · super.c superblocks and types
 //   walk.c      paths to places · walk_slow.c from RCU to references, symbolic links, mounts both ways
-//   namei.c     names made and unmade · rename.c · open.c · file.c reading and writing · attr.c · xattr.c · readdir.c
+//   namei.c     names made and unmade · rename.c · open.c · handle.c files by number · file.c reading and writing · attr.c · xattr.c · readdir.c
 //   device.c    special files · lock.c flock and record locks
 //   mapping.c   a file's pages by index · pagefile.c reading and writing through them
 //   api.c       the library's calls · cmd_*.c the monitor's commands
@@ -359,6 +359,8 @@ static inline void file_put(struct file *file)
 }
 
 // Makes an open file of a place; takes references of its own. `flags` as for open. Errors: -ENOMEM, those of ops->open.
+// A descriptor for what lies at `path`, which is there, with the flags of open(2) but for those that make something.
+err_t file_open_place(struct process *process, const struct path *path, uint32_t flags, int32_t *fd) must_check;
 err_t file_make(const struct path *path, struct inode *inode, uint32_t flags, struct file **out) must_check;
 
 extern const struct file_ops no_file_ops; // of a file that could not be opened: nothing to release

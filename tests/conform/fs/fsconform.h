@@ -11,6 +11,11 @@
 
 struct fsc;
 
+// A file's handle, as the side makes it; the bytes behind are 0.
+struct fsc_handle {
+	uint8_t bytes[160];
+};
+
 struct fsc_calls {
 	err_t (*open)(struct fsc *fsc, int32_t dirfd, const char *path, uint32_t flags, uint32_t mode, int32_t *fd);
 	err_t (*close)(struct fsc *fsc, int32_t fd);
@@ -28,6 +33,8 @@ struct fsc_calls {
 	// By another process, which opens the file to read and write, and keeps it so until other_end() ends it.
 	err_t (*other_lock)(struct fsc *fsc, const char *path, uint32_t command, struct tb_lock *lock);
 	err_t (*other_end)(struct fsc *fsc);
+	err_t (*handle)(struct fsc *fsc, int32_t dirfd, const char *path, uint32_t at_flags, struct fsc_handle *handle);
+	err_t (*open_handle)(struct fsc *fsc, const struct fsc_handle *handle, uint32_t flags, int32_t *fd);
 	err_t (*readdir)(struct fsc *fsc, int32_t fd, struct tb_dirent *entries, uint32_t capacity, uint32_t *count);
 	err_t (*stat)(struct fsc *fsc, int32_t dirfd, const char *path, uint32_t at_flags, struct tb_stat *stat);
 	err_t (*fstat)(struct fsc *fsc, int32_t fd, struct tb_stat *stat);
@@ -67,6 +74,7 @@ struct fsc_calls {
 		.readlink = p##_readlink, .link = p##_link, .unlink = p##_unlink, .rename = p##_rename,                \
 		.chdir = p##_chdir, .getxattr = p##_getxattr, .setxattr = p##_setxattr, .listxattr = p##_listxattr,    \
 		.removexattr = p##_removexattr, .user = p##_user, .umask = p##_umask, .check = p##_check,              \
+		.handle = p##_handle, .open_handle = p##_open_handle,                                                  \
 	}
 
 struct fsc {
@@ -86,11 +94,12 @@ struct fsc {
 #define EXPECT(wanted, name, ...) EXPECT_EQ(CALL(name, ##__VA_ARGS__), (wanted))
 #define OK 0
 
-// The bodies, one function each, in the order of the files. Two are about holes, which not every filesystem has.
+// The bodies, one function each, in the order of the files. The last three are about holes and handles, which not every filesystem has.
 #define FSC_BODIES(X)                                                                                                  \
 	FSC_CACHED_BODIES(X)                                                                                           \
 	X(sparse)                                                                                                      \
-	X(fallocate)
+	X(fallocate)                                                                                                   \
+	X(handles)
 #define FSC_CACHED_BODIES(X)                                                                                           \
 	X(open_flags)                                                                                                  \
 	X(open_errors)                                                                                                 \

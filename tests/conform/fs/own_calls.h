@@ -9,6 +9,7 @@
 #include "fsconform.h"
 
 #ifndef FSC_CALLEE
+#include "kern/string.h"
 #include "kern/vfs.h"
 #define FSC_CALLEE(name) vfs_##name
 #define FSC_SEEK vfs_seek
@@ -55,6 +56,23 @@ static inline err_t own_pwrite(struct fsc *fsc, int32_t fd, const void *buffer, 
 static inline err_t own_seek(struct fsc *fsc, int32_t fd, int64_t offset, uint32_t whence, uint64_t *position)
 {
 	return FSC_SEEK(fsc_actor(fsc), fd, offset, (enum tb_seek)whence, position);
+}
+
+static inline err_t own_handle(struct fsc *fsc, int32_t dirfd, const char *path, uint32_t at_flags,
+			       struct fsc_handle *handle)
+{
+	struct tb_handle own = {0};
+	err_t err = FSC_CALLEE(name_to_handle)(fsc_actor(fsc), dirfd, path, at_flags, &own);
+	memset(handle, 0, sizeof *handle);
+	memcpy(handle, &own, sizeof own);
+	return err;
+}
+
+static inline err_t own_open_handle(struct fsc *fsc, const struct fsc_handle *handle, uint32_t flags, int32_t *fd)
+{
+	struct tb_handle own;
+	memcpy(&own, handle, sizeof own);
+	return FSC_CALLEE(open_handle)(fsc_actor(fsc), TB_AT_FDCWD, &own, flags, fd);
 }
 
 static inline err_t own_truncate(struct fsc *fsc, const char *path, int64_t size)

@@ -113,6 +113,28 @@ static err_t h_flock(struct fsc *fsc, int32_t fd, uint32_t operation)
 	return result(flock(fd, (int)operation));
 }
 
+static err_t h_handle(struct fsc *fsc, int32_t dirfd, const char *path, uint32_t at_flags, struct fsc_handle *handle)
+{
+	struct file_handle *native = (struct file_handle *)(void *)handle->bytes;
+	int mount;
+
+	(void)fsc;
+	memset(handle, 0, sizeof *handle);
+	native->handle_bytes = MAX_HANDLE_SZ;
+	return result(name_to_handle_at(dirfd, path, native, &mount, (int)at_flags));
+}
+
+static err_t h_open_handle(struct fsc *fsc, const struct fsc_handle *handle, uint32_t flags, int32_t *fd)
+{
+	struct fsc_handle copy = *handle;
+
+	(void)fsc;
+	int made = open_by_handle_at(AT_FDCWD, (struct file_handle *)(void *)copy.bytes, (int)flags);
+	if (made >= 0)
+		*fd = made;
+	return result(made);
+}
+
 static err_t lock_call(int fd, uint32_t command, struct tb_lock *lock)
 {
 	struct flock native = {.l_type = lock->type,
