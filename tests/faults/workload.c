@@ -278,17 +278,49 @@ static err_t work_calls(struct process *process)
 	return err;
 }
 
+// A directory by handle, and a terminal.
+static err_t work_handles(struct process *process)
+{
+	struct tb_handle handle;
+	int32_t fd = -1;
+	size_t done;
+
+	err_t err = vfs_mkdir(process, TB_AT_FDCWD, "/faults.d", 0755);
+	if (err == 0)
+		err = vfs_name_to_handle(process, TB_AT_FDCWD, "/faults.d", 0, &handle);
+	if (err == 0)
+		err = vfs_open_handle(process, TB_AT_FDCWD, &handle, TB_O_RDONLY | TB_O_DIRECTORY, &fd);
+	if (err == 0)
+		err = vfs_mknod(process, TB_AT_FDCWD, "/faults.tty", TB_S_IFCHR | 0600, device_number(5, 1));
+	if (err == 0)
+		err = vfs_open(process, TB_AT_FDCWD, "/faults.tty", TB_O_RDWR | TB_O_NONBLOCK, 0, &fd);
+	if (err == 0)
+		err = vfs_write(process, fd, " ", 1, &done);
+	if (err == 0 && vfs_read(process, fd, &handle, 1, &done) == -ENOMEM)
+		err = -ENOMEM;
+	return err;
+}
+
+static void gone(const char *path, uint32_t at_flags)
+{
+	err_t err = vfs_unlink(vfs_monitor_process(), TB_AT_FDCWD, path, at_flags);
+	VERIFY(err == 0 || err == -ENOENT || err == -ENOMEM);
+}
+
 static err_t work_files(void)
 {
 	struct process *process;
 
 	err_t err = process_create("faults", vfs_monitor_process(), &process);
 	if (err == 0) {
-		err = work_calls(process);
+		err = work_handles(process);
+		if (err == 0)
+			err = work_calls(process);
 		process_put(process); // closes what is open
 	}
-	err_t gone = vfs_unlink(vfs_monitor_process(), TB_AT_FDCWD, "/faults", 0);
-	VERIFY(gone == 0 || gone == -ENOENT || gone == -ENOMEM);
+	gone("/faults", 0);
+	gone("/faults.tty", 0);
+	gone("/faults.d", TB_AT_REMOVEDIR);
 	return err;
 }
 
