@@ -95,6 +95,11 @@ def cases(source):
                 with machine.context() as other:
                     other.unshare()
                     other.mount('x', '/fs', 'tmpfs')
+                    other.mkdir('/fs/p')
+                    other.mount('x', '/fs/p', 'proc')
+                    yield f'{engine}: and what it is told of them', b'x /fs tmpfs rw' in other.read_file('/fs/p/mounts')
+                    other.umount('/fs/p')
+                    other.rmdir('/fs/p')
                     yield f'{engine}: mounts of its own', other.listdir('/fs') == [] and len(files.listdir('/fs')) > 3 and refused(22, other.unshare, 1)
                 files.write_file('/once', b'once')
                 handle = files.name_to_handle('/once')

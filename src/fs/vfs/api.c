@@ -362,5 +362,9 @@ int64_t api_file_call(void *arg)
 	if (asked->op >= TB_FILE_OP_COUNT)
 		return ERR(ENOSYS);
 	struct api_call call = {.process = context->process, .args = asked->args};
-	return calls[asked->op](&call);
+	struct process *before = process_of_thread(); // for what asks who reads it: /proc/mounts, /dev/tty
+	process_set_of_thread(call.process);
+	err_t err = calls[asked->op](&call);
+	process_set_of_thread(before);
+	return err;
 }

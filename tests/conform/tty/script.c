@@ -264,10 +264,11 @@ static const char *run_once(const uint8_t *bytes, size_t size_bytes)
 // more and more patience.
 const char *script_run(const uint8_t *bytes, size_t size_bytes)
 {
+	static const uint32_t patience_us[] = {0, 1000, 10000, 100000, 200000};
 	const char *wrong = NULL;
 
-	for (uint32_t patience_us = 0; patience_us <= 100000; patience_us = patience_us * 10 + 1000) {
-		side_host_patience(patience_us);
+	for (size_t i = 0; i < sizeof patience_us / sizeof patience_us[0]; i++) {
+		side_host_patience(patience_us[i]);
 		wrong = run_once(bytes, size_bytes);
 		if (wrong == NULL)
 			break;
