@@ -21,8 +21,6 @@ enum lock_rank {
 	LOCK_RANK_TEST_INNER,
 	LOCK_RANK_FILE_POS,    // an open file's position
 	LOCK_RANK_TERMINALS,   // virtual consoles: which there are
-	LOCK_RANK_TTY,         // a terminal
-	LOCK_RANK_VC,          // virtual consoles: what is on the screen
 	LOCK_RANK_MOUNTS,      // mount trees
 	LOCK_RANK_RENAME,      // renames between directories of a filesystem
 	LOCK_RANK_INODE,       // nested: parents first, then by number
@@ -30,6 +28,8 @@ enum lock_rank {
 	LOCK_RANK_CACHE_USERS, // page cache: who has a flusher
 	LOCK_RANK_PRESSURE,    // mem: list of pressure callbacks; anybody who allocates may come to it
 	LOCK_RANK_CACHE_LIST,  // slab: list of caches
+	LOCK_RANK_TTY,         // a terminal; who prints may hold any of those above
+	LOCK_RANK_VC,          // virtual consoles: what is on the screen
 	LOCK_RANK_SLEEPING_LAST,
 
 	// Spinlocks that no interrupt takes. They are held unmasked, so they come before all that interrupts take: an interrupt may

@@ -25,19 +25,51 @@ static void print_frames(struct monitor_session *session, const char *label, con
 		       kib(info->cached), kib(info->reserved), kib(info->peak_used), info->largest_order);
 }
 
-static void print_account(const struct account *account, void *arg)
+// Accounts are looked at under a spinlock, and printing may sleep.
+struct accounts {
+	uint32_t count, room;
+	struct account *rows; // copies
+};
+
+static void account_keep(const struct account *account, void *arg)
 {
-	struct output *out = arg;
-	uint32_t used = __atomic_load_n(&account->used_frames, __ATOMIC_RELAXED);
+	struct accounts *accounts = arg;
+	if (accounts->count < accounts->room)
+		accounts->rows[accounts->count] = *account;
+	accounts->count++;
+}
+
+static void print_account(const struct account *account, struct output *out)
+{
 	if (out->json)
 		monitor_printf(out->session,
 			       "%s{\"name\": \"%s\", \"used_kib\": %llu, \"peak_kib\": %llu, \"limit_kib\": %llu, "
 			       "\"failed\": %u}",
-			       out->rows++ == 0 ? "" : ", ", account->name, kib(used), kib(account->peak_frames),
-			       kib(account->limit_frames), account->failed);
-	else
-		monitor_printf(out->session, "%-16s %9llu %9llu %9llu %6u\n", account->name, kib(used),
+			       out->rows++ == 0 ? "" : ", ", account->name, kib(account->used_frames),
 			       kib(account->peak_frames), kib(account->limit_frames), account->failed);
+	else
+		monitor_printf(out->session, "%-16s %9llu %9llu %9llu %6u\n", account->name, kib(account->used_frames),
+			       kib(account->peak_frames), kib(account->limit_frames), account->failed);
+}
+
+static void print_accounts(struct output *out)
+{
+	struct accounts accounts = {0};
+
+	do { // until none has come meanwhile
+		kfree(accounts.rows);
+		accounts.room = accounts.count + 8;
+		accounts.count = 0;
+		accounts.rows = kmalloc_array(accounts.room, sizeof *accounts.rows, 0);
+		if (accounts.rows == NULL) {
+			monitor_error(out->session, "mem: accounts: %s\n", err_text(-ENOMEM));
+			return;
+		}
+		account_each(account_keep, &accounts);
+	} while (accounts.count > accounts.room);
+	for (uint32_t i = 0; i < accounts.count; i++)
+		print_account(&accounts.rows[i], out);
+	kfree(accounts.rows);
 }
 
 static void mem_json(struct monitor_session *session, const struct frame_info *info)
@@ -49,7 +81,7 @@ static void mem_json(struct monitor_session *session, const struct frame_info *i
 		       "\"accounts\": [",
 		       kib(info->total), kib(info->free), kib(info->cached), kib(info->reserved), kib(info->peak_used),
 		       info->largest_order, info->allocs, info->frees, info->failures);
-	account_each(print_account, &out);
+	print_accounts(&out);
 	monitor_printf(session, "]}\n");
 }
 
@@ -72,7 +104,7 @@ static void mem_text(struct monitor_session *session, const struct frame_info *i
 	monitor_printf(session,
 		       "\nallocs %u, frees %u, failures %u\n\naccount           used KiB  peak KiB limit KiB failed\n",
 		       info->allocs, info->frees, info->failures);
-	account_each(print_account, &out);
+	print_accounts(&out);
 }
 
 static int32_t give_back(struct monitor_session *session)

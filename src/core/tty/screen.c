@@ -215,20 +215,6 @@ void screen_reset(struct screen *screen)
 	tabs_reset(screen);
 }
 
-static err_t grids_make(struct screen *screen, uint32_t rows, uint32_t columns)
-{
-	size_t cells = (size_t)rows * columns;
-	struct cell *memory = kmalloc_array(2 * cells, sizeof(struct cell), MEM_ZERO);
-
-	if (memory == NULL)
-		return ERR(ENOMEM);
-	screen->rows = rows;
-	screen->columns = columns;
-	screen->memory = screen->cells = memory;
-	screen->other = memory + cells;
-	return 0;
-}
-
 static uint32_t rows_within(uint32_t rows)
 {
 	return MIN(MAX(rows, 1u), SCREEN_ROWS_MAX);
@@ -239,12 +225,28 @@ static uint32_t columns_within(uint32_t columns)
 	return MIN(MAX(columns, 2u), SCREEN_COLUMNS_MAX); // a wide character must have room
 }
 
+struct cell *screen_room(uint32_t rows, uint32_t columns)
+{
+	return kmalloc_array(2 * (size_t)rows_within(rows) * columns_within(columns), sizeof(struct cell), MEM_ZERO);
+}
+
+static void grids_use(struct screen *screen, struct cell *room, uint32_t rows, uint32_t columns)
+{
+	screen->rows = rows;
+	screen->columns = columns;
+	screen->memory = screen->cells = room;
+	screen->other = room + (size_t)rows * columns;
+}
+
 err_t screen_init(struct screen *screen, uint32_t rows, uint32_t columns)
 {
-	err_t err = grids_make(screen, rows_within(rows), columns_within(columns));
-	if (err == 0)
-		screen_reset(screen);
-	return err;
+	struct cell *room = screen_room(rows, columns);
+
+	if (room == NULL)
+		return ERR(ENOMEM);
+	grids_use(screen, room, rows_within(rows), columns_within(columns));
+	screen_reset(screen);
+	return 0;
 }
 
 void screen_fini(struct screen *screen)
@@ -275,17 +277,13 @@ static void cursor_fit(const struct screen *screen, struct screen_cursor *cursor
 }
 
 // A lower screen keeps the rows about the cursor, the last ones before it.
-err_t screen_resize(struct screen *screen, uint32_t rows, uint32_t columns)
+void *screen_resize_into(struct screen *screen, uint32_t rows, uint32_t columns, struct cell *room)
 {
 	struct screen old = *screen;
 
 	rows = rows_within(rows);
 	columns = columns_within(columns);
-	if (rows == old.rows && columns == old.columns)
-		return 0;
-	err_t err = grids_make(screen, rows, columns);
-	if (err != 0)
-		return err;
+	grids_use(screen, room, rows, columns);
 	uint32_t skip = old.cursor.row >= rows ? old.cursor.row - rows + 1 : 0;
 	grid_copy(screen, screen->cells, &old, old.cells, skip);
 	grid_copy(screen, screen->other, &old, old.other, skip);
@@ -294,7 +292,16 @@ err_t screen_resize(struct screen *screen, uint32_t rows, uint32_t columns)
 	cursor_fit(screen, &screen->saved[1], skip);
 	screen->top = 0;
 	screen->bottom = rows - 1;
-	kfree(old.memory);
+	return old.memory;
+}
+
+err_t screen_resize(struct screen *screen, uint32_t rows, uint32_t columns)
+{
+	struct cell *room = screen_room(rows, columns);
+
+	if (room == NULL)
+		return ERR(ENOMEM);
+	kfree(screen_resize_into(screen, rows, columns, room));
 	return 0;
 }
 

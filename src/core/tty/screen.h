@@ -6,7 +6,7 @@
 //
 // Files. screen.c the grid, editing, sizes · screen_parse.c bytes to operations · screen_csi.c control sequences · screen_paint.c the way back to bytes.
 // Invariants (screen_check): the cursor and margins lie within the grid; a wide character has its second half to its right.
-// No lock: the owner's. Only screen_init() and screen_resize() allocate.
+// No lock: the owner's. Only screen_init(), screen_resize() and screen_room() allocate.
 #ifndef CORE_TTY_SCREEN_H
 #define CORE_TTY_SCREEN_H
 
@@ -85,6 +85,11 @@ struct screen {
 err_t screen_init(struct screen *screen, uint32_t rows, uint32_t columns) must_check; // -ENOMEM; a zeroed one
 void screen_fini(struct screen *screen);
 err_t screen_resize(struct screen *screen, uint32_t rows, uint32_t columns) must_check; // -ENOMEM: as it was
+
+// The same in two steps, for who holds a lock under which nothing may be allocated or freed: room (NULL: no memory), then its use, which gives
+// back what is to be freed.
+struct cell *screen_room(uint32_t rows, uint32_t columns) must_check;
+void *screen_resize_into(struct screen *screen, uint32_t rows, uint32_t columns, struct cell *room) must_check;
 void screen_write(struct screen *screen, const char *bytes, size_t size_bytes);
 typedef void screen_put_fn(void *ctx, const char *bytes, size_t size_bytes);
 void screen_paint(const struct screen *screen, screen_put_fn *put, void *ctx);

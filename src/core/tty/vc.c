@@ -4,7 +4,8 @@
 // console has a screen that remembers; the bytes of the one shown go to the HAL as they are. Kernel messages go to the HAL by themselves
 // (log.c), whatever is shown, and no screen remembers them.
 //
-// Locks: terminals.lock < tty->lock < screens.lock, which orders what the HAL is sent.
+// Locks: terminals.lock < tty->lock < screens.lock, which orders what the HAL is sent. The latter two come behind all other locks that are slept
+// for, because whoever prints may hold any of those: nothing is allocated or freed under them.
 #include "kern/vc.h"
 
 #include "hal/clock.h"
@@ -176,10 +177,13 @@ static void window_look(struct vc_state *state)
 		struct tb_winsize size = {.rows = window.rows, .columns = window.columns};
 		if (vc == NULL)
 			continue;
+		struct cell *room = screen_room(window.rows, window.columns);
+		void *old = room;
 		mutex_lock(&state->screens);
-		if (vc->screen.memory != NULL)
-			(void)!screen_resize(&vc->screen, window.rows, window.columns); // it remembers less, then
+		if (room != NULL && vc->screen.memory != NULL) // else it remembers less, then
+			old = screen_resize_into(&vc->screen, window.rows, window.columns, room);
 		mutex_unlock(&state->screens);
+		kfree(old);
 		tty_set_window(&vc->tty, &size);
 	}
 }
