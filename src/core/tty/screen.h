@@ -77,7 +77,8 @@ struct screen {
 	uint32_t parameters[SCREEN_PARAMETERS];
 	uint32_t parameter_count;
 	uint8_t private_mark, intermediate;
-	uint32_t code_point, code_left;
+	uint32_t code_point, code_left,
+		code_least;    // of a character in several bytes; least: shorter ones have another form
 	uint32_t pending_size; // of a sequence that has not ended
 	char pending[SCREEN_PENDING];
 };

@@ -155,16 +155,24 @@ static uint32_t graphic(uint32_t code_point)
 	return code_point >= 0x60 && code_point < 0x7f ? drawing[code_point - 0x60] : code_point;
 }
 
+static bool is_character(uint32_t code_point, uint32_t least)
+{
+	bool surrogate = code_point >= 0xd800 && code_point < 0xe000;
+	return code_point >= least && code_point <= 0x10ffff && !surrogate;
+}
+
 // A character that breaks off, or that is none, is shown as the one that stands for such.
 static void text(struct screen *screen, uint8_t byte)
 {
 	if (screen->code_left > 0 && (byte & 0xc0) == 0x80) {
 		screen->code_point = screen->code_point << 6 | (byte & 0x3f);
 		if (--screen->code_left == 0)
-			screen_put(screen, MIN(screen->code_point, (uint32_t)CELL_TEXT));
+			screen_put(screen, is_character(screen->code_point, screen->code_least) ? screen->code_point
+												: REPLACEMENT);
 		return;
 	}
 	screen->code_left = byte >= 0xf0 ? 3 : byte >= 0xe0 ? 2 : byte >= 0xc2 ? 1 : 0;
+	screen->code_least = screen->code_left == 3 ? 0x10000 : screen->code_left == 2 ? 0x800 : 0x80;
 	screen->code_point = byte & (0x3fu >> screen->code_left);
 	if (byte < 0x80)
 		screen_put(screen, screen->cursor.graphics[screen->cursor.shift] ? graphic(byte) : byte);
