@@ -81,6 +81,11 @@ uint32_t tb_side_waiting(void)
 	return ldisc_waiting(&ldisc);
 }
 
+uint32_t tb_side_pending(void)
+{
+	return ldisc.echo_count;
+}
+
 void tb_side_flow(uint32_t action)
 {
 	ldisc_flow(&ldisc, (enum tb_tty_flow)action);

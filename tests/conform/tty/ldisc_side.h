@@ -14,6 +14,7 @@ bool tb_side_output(const char *bytes, size_t size_bytes);
 size_t tb_side_shown(char *buffer, size_t size_bytes);
 long tb_side_read(uint8_t *buffer, size_t size_bytes);
 uint32_t tb_side_waiting(void);
+uint32_t tb_side_pending(void); // echoes that are held back
 void tb_side_flow(uint32_t action);
 void tb_side_flush(uint32_t queue);
 

@@ -2,6 +2,7 @@
 //
 // Scripts: an operation byte, then what it needs. Bytes typed are kept below what a terminal holds, and where the two sides differ on purpose
 // (kern/ldisc.h) scripts do not go.
+#include "ldisc_side.h"
 #include "script.h"
 
 #include <stdarg.h>
@@ -9,6 +10,7 @@
 #include <string.h>
 
 #define TYPED_MAX 3000u
+#define PENDING_MAX 500u
 
 struct script {
 	const uint8_t *at;
@@ -104,14 +106,23 @@ static bool goes_alone(const struct script *script, uint8_t byte)
 	return alone;
 }
 
+// Keys that show a whole line again: while output is stopped, more than either side keeps.
+static bool shows_much(const struct script *script, uint8_t byte)
+{
+	const uint8_t *cc = script->termios.cc;
+	return byte == cc[TB_VREPRINT] || byte == cc[TB_VKILL] || byte == cc[TB_VWERASE];
+}
+
 static const char *type(struct script *script)
 {
 	uint8_t bytes[24];
 	size_t size = keys(script, bytes, sizeof bytes);
 	const char *wrong = NULL;
 
-	if (script->typed + size > TYPED_MAX)
+	if (script->typed + size > TYPED_MAX || tb_side_pending() > PENDING_MAX)
 		return NULL;
+	for (size_t i = 0; i < size && !side_kernel.output("", 0); i++)
+		bytes[i] = shows_much(script, bytes[i]) ? 'x' : bytes[i];
 	script->typed += (uint32_t)size;
 	for (size_t from = 0, to = 0; wrong == NULL && from < size; from = to) {
 		bool alone = goes_alone(script, bytes[from]);
