@@ -56,7 +56,7 @@ static const struct scene scenes[] = {
 	{"line drawing", "\033(0lqk\033(Bq", {"\xe2\x94\x8c\xe2\x94\x80\xe2\x94\x90q", "", "", ""}, 0, 4},
 	{"titles are no text", "\033]0;title\007a\033]2;b\033\\c", {"ac", "", "", ""}, 0, 2},
 	{"unknown sequences are no text", "\033[5;6y\033[?12345h\033#8\033[>cab", {"ab", "", "", ""}, 0, 2},
-	{"repeat", "x\033[3b", {"xxxx", "", "", ""}, 0, 4},
+	{"repeat", "-\033[3b", {"----", "", "", ""}, 0, 4},
 	{"origin", "\033[2;3r\033[?6h\033[1;1HX\033[9;1HY", {"", "X", "Y", ""}, 2, 1},
 	{"reset", "ab\033[2;3r\033c", {"", "", "", ""}, 0, 0},
 	{"a cancelled sequence", "a\033[3\030b", {"ab", "", "", ""}, 0, 2},
