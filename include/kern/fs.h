@@ -257,6 +257,15 @@ struct fs_type {
 		       const char **problem);
 };
 
+// Dentries that nobody may be using, oldest first.
+#define DENTRY_LRUS 8u
+struct dentry_lru {
+	struct spinlock lock;
+	uint32_t count; // lock; read without it too
+	struct list list;
+	uint8_t apart[CACHE_LINE_SIZE - sizeof(struct list) - 8];
+};
+
 struct superblock {
 	struct refcount refs; // mounts and open files
 	const struct fs_type *type;
@@ -267,11 +276,8 @@ struct superblock {
 	void *data;              // the filesystem's
 	struct flusher *flusher; // kern/page_cache.h; NULL: it has none
 	struct mutex rename_lock;
-	uint8_t apart[CACHE_LINE_SIZE]; // what stands above is read by everybody, what follows is written
-	struct spinlock lru_lock;
-	struct list lru; // dentries that nobody may be using, oldest first
-	uint32_t lru_count;
 	struct list_node link;
+	struct dentry_lru lrus[DENTRY_LRUS]; // a dentry is in the one of the CPU that made it
 };
 
 // Frees the memory around an inode after a grace period; free runs in the service thread.

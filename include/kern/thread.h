@@ -191,6 +191,10 @@ struct sched_hooks {
 	// Starts a service thread of sync's own: fair, nice −20, any CPU. Thread context. Errors: those of thread_start().
 	err_t (*service_start)(const char *name, void (*entry)(void *), void *arg, struct thread **out);
 
+	// The calling service thread goes on on that CPU, until it is moved again; UINT32_MAX: on any. A CPU that is isolated or not online
+	// leaves it where it is. Thread context, no lock held.
+	void (*service_move)(uint32_t cpu);
+
 	// Waits for the end of such a thread and frees it. Thread context.
 	void (*service_join)(struct thread *thread);
 

@@ -117,7 +117,7 @@ err_t vfs_removexattr(struct process *process, int32_t dirfd, const char *path, 
 		      const char *name) must_check;
 
 // Mounts (mount(2), umount(2)); uid 0 only. `problem`, when not NULL, receives a reason for people, static. Errors: -EPERM, -ENODEV (no such
-// type), -EBUSY, -EINVAL.
+// type), -EBUSY, -EINVAL, -EFAULT. With TB_MNT_DETACH a mount goes at once, with those on it, and is freed when nobody uses it any more.
 err_t vfs_mount(struct process *process, const char *source, const char *path, const char *type, uint32_t flags,
 		const char *options, const char **problem) must_check;
 err_t vfs_umount(struct process *process, const char *path, uint32_t flags) must_check;

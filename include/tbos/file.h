@@ -5,7 +5,7 @@
 // own, and several threads may use it at once, as the threads of a process do.
 //
 // Errors are negative numbers of errno(3). All calls also return those of tb_call(): -ESHUTDOWN, -ENOTCONN, -EDEADLK, -ETIME, -EIO; and
-// -ENOSYS where the persona has no filesystems. Calls with a path have those of path_resolution(7). `dirfd` may be TB_AT_FDCWD.
+// -ENOSYS where the persona has no filesystems; and -EFAULT for a NULL that is not allowed. Calls with a path have those of path_resolution(7). `dirfd` may be TB_AT_FDCWD.
 // Buffers and texts are the caller's and are used during the call only; *done_bytes is valid on success alone.
 #ifndef TBOS_FILE_H
 #define TBOS_FILE_H
@@ -108,7 +108,8 @@ tb_err tb_listxattr(tb_context *context, int32_t dirfd, const char *path, uint32
 tb_err tb_removexattr(tb_context *context, int32_t dirfd, const char *path, uint32_t at_flags,
 		      const char *name) TB_MUST_USE;
 
-// uid 0 alone. `options` are the filesystem's (may be NULL); tmpfs: size=, nr_inodes=, mode=, uid=, gid=. Errors: -EPERM, -ENODEV, -EBUSY, -EINVAL.
+// uid 0 alone. `options` are the filesystem's (may be NULL); tmpfs: size=, nr_inodes=, mode=, uid=, gid=. TB_MNT_DETACH takes
+// what is mounted within along. Errors: -EPERM, -ENODEV, -EBUSY, -EINVAL.
 tb_err tb_mount(tb_context *context, const char *source, const char *path, const char *type, uint32_t flags,
 		const char *options) TB_MUST_USE;
 tb_err tb_umount(tb_context *context, const char *path, uint32_t flags) TB_MUST_USE;

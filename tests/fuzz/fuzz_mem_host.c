@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The host half of fuzz_frame, fuzz_screen, fuzz_slab and fuzz_unpack: one instance of one CPU with a small RAM serves all inputs; each is one call into it. A
+// The host half of fuzz_frame, fuzz_screen, fuzz_slab, fuzz_tunables and fuzz_unpack: one instance of one CPU with a small RAM serves all inputs; each is one call into it. A
 // broken belief inside panics the instance, which ends the program.
 #include "tbos/tbos.h"
 

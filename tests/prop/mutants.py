@@ -1,14 +1,19 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 #
-# Replaces a policy of the kernel by a trivial one, in a copy of the sources, builds the property tests and expects the named one to
-# fail. A mutant that survives means that its property test proves nothing.
+# Replaces a policy of the kernel by a trivial one, or takes one of the filesystem's guards away, in a copy of the sources, builds the tests and
+# expects the named one to fail. A mutant that survives means that its test proves nothing.
 #   mutants.py SOURCE_ROOT WORK_FOLDER
 import os
 import re
 import shutil
 import subprocess
 import sys
+
+PROGRAMS = {
+    'prop': ['tests/test-prop', '--engine', 'sim', '--cpus', '2'],
+    'fs_model': ['tests/test-fs', '--engine', 'sim', '--seed', '60000', '--seeds', '400', '--sequential', '1', '--mem', '32'],
+}
 
 MUTANTS = [
     # name, file, pattern, replacement, test that must fail
@@ -18,6 +23,9 @@ MUTANTS = [
      'return ta->weight > tb->weight;', 'prop.nobody_starves'),
     ('waiters lend nothing', 'src/core/sync/pi.c', r'kernel_self\(\)->hooks->inherit\(', r'if (thread->id == 0)\n\t\t\g<0>',
      'prop.inheritance_bounds_inversion'),
+    ('a name comes into a removed folder', 'src/fs/vfs/rename.c', r'err = to_dir->nlink == 0 \? ERR\(ENOENT\) : inode_permission',
+     'err = inode_permission', 'fs_model.every_order_is_an_order'),
+    ('two write one file at once', 'src/fs/vfs/pagefile.c', r'mutex_(un)?lock\(&inode->lock\);', '(void)inode;', 'fs_model.every_order_is_an_order'),
 ]
 
 
@@ -41,14 +49,15 @@ def run(command, **options):
 
 
 def build(folder):
-    done = run(['ninja', '-C', folder, 'tests/test-prop'])
+    done = run(['ninja', '-C', folder, *(program[0] for program in PROGRAMS.values())])
     if done.returncode != 0:
         sys.stdout.write(done.stdout[-3000:])
     return done.returncode == 0
 
 
 def holds(folder, test):
-    return run([os.path.join(folder, 'tests/test-prop'), '--engine', 'sim', '--cpus', '2', test]).returncode == 0
+    program, *options = PROGRAMS[test.split('.')[0]]
+    return run([os.path.join(folder, program), *options, test]).returncode == 0
 
 
 def mutate(path, pattern, replacement):
@@ -74,7 +83,7 @@ def main():
     failed = 0
     for number, (name, file, pattern, replacement, test) in enumerate(MUTANTS, 1):
         path = os.path.join(tree, file)
-        ok, why = holds(folder, test), 'the property does not hold in the unchanged kernel'
+        ok, why = holds(folder, test), 'the test fails on the unchanged kernel'
         original = mutate(path, pattern, replacement) if ok else None
         if ok and original is None:
             ok, why = False, f'{file} has nothing like /{pattern}/ any more'

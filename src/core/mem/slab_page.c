@@ -63,9 +63,9 @@ struct frame *slab_of_object(struct frame_state *state, const struct slab_cache 
 // ---- objects in and out --------------------------------------------------------------------------------------------
 
 // Carving begins at another object in each slab, or the hot objects of all caches would share the cache sets of page starts.
-static void *slab_carve(const struct slab_cache *cache, struct frame *slab, char *base)
+static void *slab_carve(const struct slab_cache *cache, const struct frame *slab, char *base, uint32_t number)
 {
-	uint32_t at = slab->slab_colour + slab->slab_carved++;
+	uint32_t at = slab->slab_colour + number;
 	if (at >= cache->per_slab)
 		at -= cache->per_slab;
 	return base + (size_t)at * cache->stride_bytes;
@@ -73,8 +73,6 @@ static void *slab_carve(const struct slab_cache *cache, struct frame *slab, char
 
 static void *slab_pop(const struct slab_cache *cache, struct frame *slab, char *base)
 {
-	if (slab->slab_free == 0)
-		return slab_carve(cache, slab, base);
 	char *object = base + (size_t)(slab->slab_free - 1) * 8;
 	char *next = slab_link(cache, object)->next;
 	// A link that leads out of the slab was overwritten by whoever used the object after freeing it.
@@ -84,27 +82,54 @@ static void *slab_pop(const struct slab_cache *cache, struct frame *slab, char *
 	return object;
 }
 
+// Objects on their way from slabs into a magazine.
+struct slab_haul {
+	void *chain;
+	uint32_t depth, count;
+};
+
+static void haul_add(struct slab_cache *cache, struct slab_haul *haul, void *object)
+{
+	*slab_link(cache, object) = (struct slab_link){.next = haul->chain, .depth = ++haul->depth};
+	haul->chain = object;
+}
+
+// Takes what one slab has, listed objects first. Those never carved are only counted off here, and linked without the lock: they may be
+// memory that nobody has touched. False: there is no slab.
+static bool haul_slab(struct frame_state *state, struct slab_cache *cache, struct slab_haul *haul)
+{
+	uint32_t first = 0, fresh = 0;
+
+	spin_lock(&cache->lock);
+	uint32_t index = cache->partial != 0 ? cache->partial : cache->empty;
+	if (index == 0) {
+		spin_unlock(&cache->lock);
+		return false;
+	}
+	struct frame *slab = frame_at(state, index);
+	char *base = frame_address(state, index);
+	uint32_t batch = MIN(haul->count - haul->depth, cache->per_slab - slab->slab_used);
+	uint32_t listed = 0;
+	for (; listed < batch && slab->slab_free != 0; listed++)
+		haul_add(cache, haul, slab_pop(cache, slab, base));
+	first = slab->slab_carved;
+	fresh = batch - listed;
+	slab->slab_carved = (uint16_t)(first + fresh);
+	slab_used_set(state, cache, index, slab->slab_used + batch);
+	spin_unlock(&cache->lock);
+	for (uint32_t i = 0; i < fresh; i++)
+		haul_add(cache, haul, slab_carve(cache, slab, base, first + i));
+	return true;
+}
+
 void *slab_take(struct slab_cache *cache, uint32_t count)
 {
 	struct frame_state *state = frame_state();
-	void *chain = NULL;
-	uint32_t depth = 0;
-	spin_lock(&cache->lock);
-	while (depth < count) {
-		uint32_t index = cache->partial != 0 ? cache->partial : cache->empty;
-		if (index == 0)
-			break;
-		struct frame *slab = frame_at(state, index);
-		uint32_t batch = MIN(count - depth, cache->per_slab - slab->slab_used);
-		for (uint32_t i = 0; i < batch; i++) {
-			void *object = slab_pop(cache, slab, frame_address(state, index));
-			*slab_link(cache, object) = (struct slab_link){.next = chain, .depth = ++depth};
-			chain = object;
-		}
-		slab_used_set(state, cache, index, slab->slab_used + batch);
-	}
-	spin_unlock(&cache->lock);
-	return chain;
+	struct slab_haul haul = {.count = count};
+
+	while (haul.depth < count && haul_slab(state, cache, &haul))
+		continue;
+	return haul.chain;
 }
 
 static void slab_push(struct frame_state *state, struct slab_cache *cache, void *object)

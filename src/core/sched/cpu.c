@@ -21,6 +21,7 @@ static const struct sched_hooks sched_hooks = {
 	.inherit = sched_inherit,
 	.resched = sched_resched,
 	.service_start = thread_service_start,
+	.service_move = thread_service_move,
 	.service_join = thread_service_join,
 	.cpu_call = cpu_call,
 };

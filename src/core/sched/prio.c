@@ -132,6 +132,17 @@ err_t thread_set_affinity(struct thread *thread, const struct cpu_mask *mask)
 	return err;
 }
 
+void thread_service_move(uint32_t cpu)
+{
+	struct cpu_mask mask = {0};
+
+	if (cpu == NO_CPU)
+		memset(&mask, 0xff, sizeof mask);
+	else if (!balance_is_isolated(cpu))
+		cpu_mask_set(&mask, cpu);
+	(void)!thread_set_affinity(current, &mask); // a mask without a CPU that runs changes nothing
+}
+
 static struct thread *runq_take_misplaced(struct runq *rq)
 {
 	static const enum thread_class firsts[] = {CLASS_FIFO, CLASS_FAIR};

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
 // Read-copy-update: CPUs tell, one service thread asks. The argument for its memory orders is in sync_impl.h, 4. Callbacks
-// wait on a stack of the CPU that called, so that CPUs which free things do not meet here; the thread takes all stacks and turns each
-// round. Barriers wait on a stack of their own, which is taken before the others and run behind them: whatever was called before a
-// barrier is in its batch or an earlier one. All numbers are 32 bits and compared by difference.
+// wait on a stack of the CPU that called, so that CPUs which free things do not meet here; the thread takes all stacks, and runs each
+// on its own CPU when it is long: what is freed there is in that CPU's cache, and goes to that CPU's magazines. Barriers wait
+// on a stack of their own, which is taken before the others and run behind them: whatever was called before a barrier is in its batch or
+// an earlier one. All numbers are 32 bits and compared by difference.
 #include "sync_impl.h"
 
 #include "hal/clock.h"
@@ -16,8 +17,10 @@
 // How long the driver sleeps between two looks at a CPU that is late; doubles up to the greatest.
 #define RCU_PAUSE_MIN_NS 20000ull
 #define RCU_PAUSE_MAX_NS 1000000ull
-#define RCU_BATCH_NS 500000ull // that callbacks gather for, so that a grace period serves many
-#define RCU_BATCH_MAX 4096u    // so many do not wait for more
+#define RCU_BATCH_NS 4000000ull // that callbacks gather for, so that a grace period serves many
+#define RCU_BATCH_MAX 2048u     // so many do not wait for more
+#define RCU_ANY_CPU UINT32_MAX
+#define RCU_VISIT_MIN 64u // so many are worth going to their CPU
 
 enum rcu_cpu_state {
 	RCU_CPU_IDLE, // zero: before the CPU has come up it is idle
@@ -32,6 +35,8 @@ struct rcu_cpu {
 	struct rcu_head *pending; // atomic: callbacks called here, newest first
 	uint32_t called;          // atomic: own CPU; callbacks, ever
 	uint32_t taken;           // atomic: the driver's; what `called` was when it took them
+	uint32_t batch_count;     // the driver's, about
+	struct rcu_head *batch;   // the driver's: what it has taken, newest first
 } cache_aligned;
 
 struct rcu_state {
@@ -230,31 +235,35 @@ static void rcu_grace_period(struct rcu_state *rcu)
 	counter_inc(COUNTER_RCU_GRACE_PERIODS);
 }
 
-// Takes a stack and puts it, turned round, before `then`.
-static struct rcu_head *rcu_take_stack(struct rcu_head **stack, struct rcu_head *then)
+// Oldest first.
+static struct rcu_head *rcu_turn(struct rcu_head *head)
 {
-	struct rcu_head *head = atomic_xchg_ptr_acq_rel(stack, NULL);
+	struct rcu_head *turned = NULL;
 
 	while (head != NULL) {
 		struct rcu_head *next = head->next;
-		head->next = then;
-		then = head;
+		head->next = turned;
+		turned = head;
 		head = next;
 	}
-	return then;
+	return turned;
 }
 
-// All that has been queued: CPU by CPU, oldest first, then the barriers.
-static struct rcu_head *rcu_take_pending(struct rcu_state *rcu)
+// Takes all that has been queued, barriers first; whether there was any.
+static bool rcu_take_pending(struct rcu_state *rcu, struct rcu_head **barriers)
 {
-	struct rcu_head *batch = rcu_take_stack(&rcu->barriers, NULL);
+	*barriers = atomic_xchg_ptr_acq_rel(&rcu->barriers, NULL);
+	bool any = *barriers != NULL;
 
-	for (uint32_t i = kernel_self()->cpu_count; i-- > 0;) {
+	for (uint32_t i = 0; i < kernel_self()->cpu_count; i++) {
 		struct rcu_cpu *cpu = &rcu->cpus[i];
-		atomic_store_u32_relaxed_nopoint(&cpu->taken, atomic_load_u32_relaxed_nopoint(&cpu->called));
-		batch = rcu_take_stack(&cpu->pending, batch);
+		uint32_t called = atomic_load_u32_relaxed_nopoint(&cpu->called);
+		cpu->batch_count = called - atomic_load_u32_relaxed_nopoint(&cpu->taken);
+		atomic_store_u32_relaxed_nopoint(&cpu->taken, called);
+		cpu->batch = atomic_xchg_ptr_acq_rel(&cpu->pending, NULL);
+		any |= cpu->batch != NULL;
 	}
-	return batch;
+	return any;
 }
 
 #define RCU_COUNT_EVERY 64u // callbacks between two changes of the figures
@@ -267,7 +276,7 @@ static void rcu_count(struct rcu_state *rcu, uint32_t ran)
 	(void)atomic_fetch_add_u32_relaxed_nopoint(&rcu->callbacks, ran);
 }
 
-static void rcu_run(struct rcu_state *rcu, struct rcu_head *head)
+static uint32_t rcu_run(struct rcu_state *rcu, struct rcu_head *head)
 {
 	uint32_t count = 0, counted = 0;
 
@@ -281,7 +290,30 @@ static void rcu_run(struct rcu_state *rcu, struct rcu_head *head)
 		head->fn(head); // frees it
 		head = next;
 	}
-	trace_emit(TRACE_RCU_GP_END, atomic_load_u32_relaxed_nopoint(&rcu->gp), count);
+	return count;
+}
+
+// Each batch on its CPU, that of the one under us first; short ones wherever we are.
+static void rcu_run_all(struct rcu_state *rcu, struct rcu_head *barriers)
+{
+	uint32_t cpu_count = kernel_self()->cpu_count;
+	uint32_t here = this_cpu()->hal.index;
+	uint32_t ran = 0;
+	bool moved = false;
+
+	for (uint32_t i = 0; i < cpu_count; i++) {
+		uint32_t index = (here + i) % cpu_count;
+		struct rcu_cpu *cpu = &rcu->cpus[index];
+		if (i > 0 && cpu->batch_count >= RCU_VISIT_MIN) {
+			kernel_self()->hooks->service_move(index);
+			moved = true;
+		}
+		ran += rcu_run(rcu, rcu_turn(cpu->batch));
+	}
+	if (moved)
+		kernel_self()->hooks->service_move(RCU_ANY_CPU);
+	ran += rcu_run(rcu, rcu_turn(barriers));
+	trace_emit(TRACE_RCU_GP_END, atomic_load_u32_relaxed_nopoint(&rcu->gp), ran);
 }
 
 static bool rcu_has_work(const struct rcu_state *rcu)
@@ -315,11 +347,11 @@ static void rcu_main(void *arg)
 		err_t err = waitq_wait_until(&rcu->queue, rcu_has_work(rcu), TB_FOREVER);
 		ASSERT3(err, ==, 0);
 		(void)!waitq_wait_until(&rcu->queue, rcu_is_urgent(rcu), hal_clock_mono_ns() + RCU_BATCH_NS);
-		struct rcu_head *batch = rcu_take_pending(rcu);
-		if (batch == NULL)
+		struct rcu_head *barriers;
+		if (!rcu_take_pending(rcu, &barriers))
 			break; // stopping
 		rcu_grace_period(rcu);
-		rcu_run(rcu, batch);
+		rcu_run_all(rcu, barriers);
 	}
 }
 

@@ -60,6 +60,12 @@ static void cut(struct screen *screen, uint32_t place)
 	screen->cells[place].text = 0;
 }
 
+static void fill(struct screen *screen, uint32_t from, uint32_t to)
+{
+	for (uint32_t place = from; place < to; place++)
+		screen->cells[place] = blank(screen);
+}
+
 void screen_erase(struct screen *screen, uint32_t from, uint32_t to)
 {
 	to = MIN(to, screen->rows * screen->columns);
@@ -67,8 +73,7 @@ void screen_erase(struct screen *screen, uint32_t from, uint32_t to)
 		return;
 	cut(screen, from);
 	cut(screen, to);
-	for (uint32_t place = from; place < to; place++)
-		screen->cells[place] = blank(screen);
+	fill(screen, from, to);
 }
 
 static void rows_move(struct screen *screen, uint32_t to, uint32_t from, uint32_t count)
@@ -101,10 +106,10 @@ void screen_shift(struct screen *screen, uint32_t count, bool left)
 	cut(screen, place_of(screen, row, column));
 	cut(screen, place_of(screen, row, left ? from : column + kept));
 	memmove(cell_at(screen, row, 0) + to, cell_at(screen, row, 0) + from, kept * sizeof(struct cell));
-	if (left)
-		screen_erase(screen, place_of(screen, row, column + kept), place_of(screen, row, screen->columns));
+	if (left) // what stands there is half of nothing any more, whatever it says: no cut
+		fill(screen, place_of(screen, row, column + kept), place_of(screen, row, screen->columns));
 	else
-		screen_erase(screen, place_of(screen, row, column), place_of(screen, row, to));
+		fill(screen, place_of(screen, row, column), place_of(screen, row, to));
 }
 
 // ---- the cursor ----------------------------------------------------------------------------------------------------------

@@ -382,7 +382,8 @@ static err_t options_take(struct tmpfs *fs, struct inode_params *root, const cha
 err_t tmpfs_mount(struct superblock *sb, const char *source, const char *options, struct inode **root,
 		  const char **problem)
 {
-	struct slab_params cache = {.name = "tmpfs_inode", .size_bytes = sizeof(struct tmpfs_inode)};
+	struct slab_params cache = {
+		.name = "tmpfs_inode", .size_bytes = sizeof(struct tmpfs_inode), .align = CACHE_LINE_SIZE};
 	struct inode_params params = {.mode = TB_S_IFDIR | 01777};
 	struct tmpfs *fs = kmalloc_aligned(sizeof *fs, CACHE_LINE_SIZE, MEM_ZERO);
 	struct frame_info frames;

@@ -151,8 +151,7 @@ static err_t api_open_handle(const struct api_call *call)
 
 static err_t api_ioctl(const struct api_call *call)
 {
-	void *arg = PTR(void, 2);
-	return arg != NULL ? vfs_ioctl(call->process, I32(0), U32(1), arg) : ERR(EFAULT);
+	return vfs_ioctl(call->process, I32(0), U32(1), PTR(void, 2));
 }
 
 static err_t api_truncate(const struct api_call *call)
@@ -267,6 +266,8 @@ static err_t api_getcwd(const struct api_call *call)
 
 static err_t api_getxattr(const struct api_call *call)
 {
+	if (PTR(void, 4) == NULL && *PTR(size_t, 5) != 0)
+		return ERR(EFAULT);
 	return vfs_getxattr(call->process, I32(0), TEXT(1), U32(2), TEXT(3), PTR(void, 4), PTR(size_t, 5));
 }
 
@@ -278,6 +279,8 @@ static err_t api_setxattr(const struct api_call *call)
 
 static err_t api_listxattr(const struct api_call *call)
 {
+	if (PTR(char, 3) == NULL && *PTR(size_t, 4) != 0)
+		return ERR(EFAULT);
 	return vfs_listxattr(call->process, I32(0), TEXT(1), U32(2), PTR(char, 3), PTR(size_t, 4));
 }
 
@@ -301,54 +304,71 @@ static err_t api_statfs(const struct api_call *call)
 	return vfs_statfs(call->process, I32(0), TEXT(1), PTR(struct tb_statfs, 2));
 }
 
-static err_t (*const calls[TB_FILE_OP_COUNT])(const struct api_call *call) = {
-	[TB_FILE_set_user] = api_set_user,
-	[TB_FILE_umask] = api_umask,
-	[TB_FILE_open] = api_open,
-	[TB_FILE_close] = api_close,
-	[TB_FILE_dup] = api_dup,
-	[TB_FILE_read] = api_read,
-	[TB_FILE_write] = api_write,
-	[TB_FILE_pread] = api_pread,
-	[TB_FILE_pwrite] = api_pwrite,
-	[TB_FILE_lseek] = api_lseek,
-	[TB_FILE_truncate] = api_truncate,
-	[TB_FILE_ftruncate] = api_ftruncate,
-	[TB_FILE_fallocate] = api_fallocate,
-	[TB_FILE_fsync] = api_fsync,
-	[TB_FILE_sync] = api_sync,
-	[TB_FILE_flock] = api_flock,
-	[TB_FILE_ioctl] = api_ioctl,
-	[TB_FILE_name_to_handle] = api_name_to_handle,
-	[TB_FILE_open_handle] = api_open_handle,
-	[TB_FILE_lock] = api_lock,
-	[TB_FILE_readdir] = api_readdir,
-	[TB_FILE_stat] = api_stat,
-	[TB_FILE_fstat] = api_fstat,
-	[TB_FILE_access] = api_access,
-	[TB_FILE_chmod] = api_chmod,
-	[TB_FILE_chown] = api_chown,
-	[TB_FILE_utimens] = api_utimens,
-	[TB_FILE_mkdir] = api_mkdir,
-	[TB_FILE_mknod] = api_mknod,
-	[TB_FILE_symlink] = api_symlink,
-	[TB_FILE_readlink] = api_readlink,
-	[TB_FILE_link] = api_link,
-	[TB_FILE_unlink] = api_unlink,
-	[TB_FILE_rename] = api_rename,
-	[TB_FILE_chdir] = api_chdir,
-	[TB_FILE_fchdir] = api_fchdir,
-	[TB_FILE_chroot] = api_chroot,
-	[TB_FILE_getcwd] = api_getcwd,
-	[TB_FILE_getxattr] = api_getxattr,
-	[TB_FILE_setxattr] = api_setxattr,
-	[TB_FILE_listxattr] = api_listxattr,
-	[TB_FILE_removexattr] = api_removexattr,
-	[TB_FILE_mount] = api_mount,
-	[TB_FILE_umount] = api_umount,
-	[TB_FILE_unshare] = api_unshare,
-	[TB_FILE_statfs] = api_statfs,
+// What must not be NULL is an error here, not a fault in there: a call does not know that its caller is no program with an address space.
+struct api_op {
+	err_t (*fn)(const struct api_call *call);
+	uint8_t pointers; // arguments, by bit
+	uint8_t buffers;  // likewise, whose size is the next one: NULL if that is 0
 };
+
+static const struct api_op ops[TB_FILE_OP_COUNT] = {
+	[TB_FILE_set_user] = {api_set_user, 0, 1u << 2},
+	[TB_FILE_umask] = {api_umask, 0, 0},
+	[TB_FILE_open] = {api_open, 1u << 1 | 1u << 4, 0},
+	[TB_FILE_close] = {api_close, 0, 0},
+	[TB_FILE_dup] = {api_dup, 1u << 1, 0},
+	[TB_FILE_read] = {api_read, 1u << 3, 1u << 1},
+	[TB_FILE_write] = {api_write, 1u << 3, 1u << 1},
+	[TB_FILE_pread] = {api_pread, 1u << 4, 1u << 1},
+	[TB_FILE_pwrite] = {api_pwrite, 1u << 4, 1u << 1},
+	[TB_FILE_lseek] = {api_lseek, 1u << 3, 0},
+	[TB_FILE_truncate] = {api_truncate, 1u << 1, 0},
+	[TB_FILE_ftruncate] = {api_ftruncate, 0, 0},
+	[TB_FILE_fallocate] = {api_fallocate, 0, 0},
+	[TB_FILE_fsync] = {api_fsync, 0, 0},
+	[TB_FILE_sync] = {api_sync, 0, 0},
+	[TB_FILE_flock] = {api_flock, 0, 0},
+	[TB_FILE_ioctl] = {api_ioctl, 1u << 2, 0},
+	[TB_FILE_name_to_handle] = {api_name_to_handle, 1u << 1 | 1u << 3, 0},
+	[TB_FILE_open_handle] = {api_open_handle, 1u << 1 | 1u << 3, 0},
+	[TB_FILE_lock] = {api_lock, 1u << 2, 0},
+	[TB_FILE_readdir] = {api_readdir, 1u << 3, 1u << 1},
+	[TB_FILE_stat] = {api_stat, 1u << 1 | 1u << 3, 0},
+	[TB_FILE_fstat] = {api_fstat, 1u << 1, 0},
+	[TB_FILE_access] = {api_access, 1u << 1, 0},
+	[TB_FILE_chmod] = {api_chmod, 1u << 1, 0},
+	[TB_FILE_chown] = {api_chown, 1u << 1, 0},
+	[TB_FILE_utimens] = {api_utimens, 1u << 1, 0},
+	[TB_FILE_mkdir] = {api_mkdir, 1u << 1, 0},
+	[TB_FILE_mknod] = {api_mknod, 1u << 1, 0},
+	[TB_FILE_symlink] = {api_symlink, 1u << 0 | 1u << 2, 0},
+	[TB_FILE_readlink] = {api_readlink, 1u << 1 | 1u << 4, 1u << 2},
+	[TB_FILE_link] = {api_link, 1u << 1 | 1u << 3, 0},
+	[TB_FILE_unlink] = {api_unlink, 1u << 1, 0},
+	[TB_FILE_rename] = {api_rename, 1u << 1 | 1u << 3, 0},
+	[TB_FILE_chdir] = {api_chdir, 1u << 0, 0},
+	[TB_FILE_fchdir] = {api_fchdir, 0, 0},
+	[TB_FILE_chroot] = {api_chroot, 1u << 0, 0},
+	[TB_FILE_getcwd] = {api_getcwd, 1u << 2, 1u << 0},
+	[TB_FILE_getxattr] = {api_getxattr, 1u << 1 | 1u << 3 | 1u << 5, 0},
+	[TB_FILE_setxattr] = {api_setxattr, 1u << 1 | 1u << 3, 1u << 4},
+	[TB_FILE_listxattr] = {api_listxattr, 1u << 1 | 1u << 4, 0},
+	[TB_FILE_removexattr] = {api_removexattr, 1u << 1 | 1u << 3, 0},
+	[TB_FILE_mount] = {api_mount, 1u << 1, 0},
+	[TB_FILE_umount] = {api_umount, 1u << 0, 0},
+	[TB_FILE_unshare] = {api_unshare, 0, 0},
+	[TB_FILE_statfs] = {api_statfs, 1u << 1 | 1u << 2, 0},
+};
+
+static bool pointers_are_there(const struct api_op *op, const uint64_t *args)
+{
+	for (uint32_t i = 0; i < TB_FILE_ARGS_MAX; i++) {
+		bool wanted = (op->pointers >> i & 1) != 0 || ((op->buffers >> i & 1) != 0 && args[i + 1] != 0);
+		if (wanted && args[i] == 0)
+			return false;
+	}
+	return true;
+}
 
 int64_t api_file_call(void *arg)
 {
@@ -361,10 +381,12 @@ int64_t api_file_call(void *arg)
 		return context_destroy(context);
 	if (asked->op >= TB_FILE_OP_COUNT)
 		return ERR(ENOSYS);
+	if (!pointers_are_there(&ops[asked->op], asked->args))
+		return ERR(EFAULT);
 	struct api_call call = {.process = context->process, .args = asked->args};
 	struct process *before = process_of_thread(); // for what asks who reads it: /proc/mounts, /dev/tty
 	process_set_of_thread(call.process);
-	err_t err = calls[asked->op](&call);
+	err_t err = ops[asked->op].fn(&call);
 	process_set_of_thread(before);
 	return err;
 }

@@ -42,6 +42,9 @@ static struct dentry *dentry_make(struct superblock *sb, const struct name *name
 	dentry->refs = 1;
 	dentry->sb = sb;
 	dentry->flags = sb->ops->name_holds != NULL ? DENTRY_ASKS : 0;
+	preempt_disable();
+	dentry->lru = this_cpu()->hal.index % DENTRY_LRUS;
+	preempt_enable();
 	spin_init(&dentry->lock, LOCK_RANK_DENTRY, "dentry");
 	dentry->name = &dentry->inline_name;
 	if (name->size_bytes < DENTRY_INLINE_NAME) {
@@ -105,33 +108,68 @@ struct dentry *dentry_parent_get(struct dentry *dentry)
 
 // ---- the end -------------------------------------------------------------------------------------------------------------
 
+static struct dentry_lru *lru_of(const struct dentry *dentry)
+{
+	return &dentry->sb->lrus[dentry->lru];
+}
+
+void dentry_lrus_init(struct superblock *sb)
+{
+	for (uint32_t i = 0; i < DENTRY_LRUS; i++) {
+		spin_init(&sb->lrus[i].lock, LOCK_RANK_DENTRY_LRU, "superblock: unused dentries");
+		list_init(&sb->lrus[i].list);
+	}
+}
+
+uint32_t dentry_unused(const struct superblock *sb)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < DENTRY_LRUS; i++)
+		count += READ_ONCE(sb->lrus[i].count);
+	return count;
+}
+
+err_t dentry_lrus_check(struct superblock *sb)
+{
+	bool good = true;
+
+	for (uint32_t i = 0; i < DENTRY_LRUS; i++) {
+		struct dentry_lru *lru = &sb->lrus[i];
+		spin_lock(&lru->lock);
+		good &= list_check(&lru->list) == lru->count;
+		spin_unlock(&lru->lock);
+	}
+	return good ? 0 : -EUCLEAN;
+}
+
 static void lru_remove(struct dentry *dentry)
 {
-	struct superblock *sb = dentry->sb;
-	spin_lock(&sb->lru_lock);
+	struct dentry_lru *lru = lru_of(dentry);
+	spin_lock(&lru->lock);
 	if (atomic_load_u32_relaxed(&dentry->flags) & DENTRY_LRU) {
 		atomic_fetch_and_u32_acq_rel(&dentry->flags, ~(uint32_t)DENTRY_LRU);
 		list_remove(&dentry->lru_link);
-		WRITE_ONCE(sb->lru_count, sb->lru_count - 1);
+		WRITE_ONCE(lru->count, lru->count - 1);
 	}
-	spin_unlock(&sb->lru_lock);
+	spin_unlock(&lru->lock);
 }
 
 static void lru_add(struct dentry *dentry)
 {
-	struct superblock *sb = dentry->sb;
+	struct dentry_lru *lru = lru_of(dentry);
 	if (atomic_load_u32_relaxed(&dentry->flags) & DENTRY_LRU) {
 		atomic_fetch_or_u32_acq_rel(&dentry->flags, DENTRY_USED);
 		return;
 	}
-	spin_lock(&sb->lru_lock);
+	spin_lock(&lru->lock);
 	if (!(atomic_load_u32_relaxed(&dentry->flags) & DENTRY_LRU) &&
 	    atomic_load_u32_relaxed(&dentry->refs) < DENTRY_DEAD) {
 		atomic_fetch_or_u32_acq_rel(&dentry->flags, DENTRY_LRU);
-		list_push_back(&sb->lru, &dentry->lru_link);
-		WRITE_ONCE(sb->lru_count, sb->lru_count + 1);
+		list_push_back(&lru->list, &dentry->lru_link);
+		WRITE_ONCE(lru->count, lru->count + 1);
 	}
-	spin_unlock(&sb->lru_lock);
+	spin_unlock(&lru->lock);
 }
 
 // A dentry that is DEAD goes; returns its parent, whose reference is now the caller's to put (NULL for a root).
@@ -192,39 +230,43 @@ void dentry_drop(struct dentry *dentry)
 }
 
 // Takes the oldest that is not in use and was not used lately off the list, DEAD; NULL: none among `*scan` of them.
-static struct dentry *lru_take(struct superblock *sb, uint32_t *scan, bool all)
+static struct dentry *lru_take(struct dentry_lru *lru, uint32_t *scan, bool all)
 {
 	struct dentry *found = NULL;
 
-	spin_lock(&sb->lru_lock);
-	while (found == NULL && *scan > 0 && !list_is_empty(&sb->lru)) {
-		struct dentry *dentry = list_first_entry(&sb->lru, struct dentry, lru_link);
+	spin_lock(&lru->lock);
+	while (found == NULL && *scan > 0 && !list_is_empty(&lru->list)) {
+		struct dentry *dentry = list_first_entry(&lru->list, struct dentry, lru_link);
 		uint32_t none = 0;
 		--*scan;
 		list_remove(&dentry->lru_link);
 		if (!all && (atomic_load_u32_relaxed(&dentry->flags) & DENTRY_USED)) {
 			atomic_fetch_and_u32_acq_rel(&dentry->flags, ~(uint32_t)DENTRY_USED);
-			list_push_back(&sb->lru, &dentry->lru_link);
+			list_push_back(&lru->list, &dentry->lru_link);
 			continue;
 		}
 		atomic_fetch_and_u32_acq_rel(&dentry->flags, ~(uint32_t)(DENTRY_LRU | DENTRY_USED));
-		WRITE_ONCE(sb->lru_count, sb->lru_count - 1);
+		WRITE_ONCE(lru->count, lru->count - 1);
 		if (atomic_cmpxchg_u32_acq_rel(&dentry->refs, &none, DENTRY_DEAD))
 			found = dentry;
 	}
-	spin_unlock(&sb->lru_lock);
+	spin_unlock(&lru->lock);
 	return found;
 }
 
+// One of each list in turn, so that all age alike.
 uint32_t dentry_prune(struct superblock *sb, uint32_t count, bool all)
 {
-	uint32_t killed = 0;
-	uint32_t scan = READ_ONCE(sb->lru_count) * 2;
+	uint32_t scan[DENTRY_LRUS];
+	uint32_t killed = 0, empty = 0;
 
-	while (killed < count) {
-		struct dentry *dentry = lru_take(sb, &scan, all);
+	for (uint32_t i = 0; i < DENTRY_LRUS; i++)
+		scan[i] = READ_ONCE(sb->lrus[i].count) * 2;
+	for (uint32_t at = 0; killed < count && empty < DENTRY_LRUS; at = (at + 1) % DENTRY_LRUS) {
+		struct dentry *dentry = lru_take(&sb->lrus[at], &scan[at], all);
+		empty = dentry == NULL ? empty + 1 : 0;
 		if (dentry == NULL)
-			break;
+			continue;
 		killed++;
 		dentry_put(dentry_bury(dentry));
 	}

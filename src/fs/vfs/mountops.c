@@ -92,6 +92,9 @@ err_t vfs_mount(struct process *process, const char *source, const char *path, c
 		return ERR(EPERM);
 	if (flags & ~known)
 		return ERR(EINVAL);
+	if (!(flags & TB_MS_REMOUNT) && (flags & TB_MS_BIND ? source : type) == NULL)
+		return ERR(EFAULT);
+	source = source != NULL ? source : "none";
 	err_t err = walk_path(&walk, process, TB_AT_FDCWD, path, WALK_FOLLOW);
 	if (err == 0) {
 		if (flags & TB_MS_REMOUNT)
@@ -103,6 +106,46 @@ err_t vfs_mount(struct process *process, const char *source, const char *path, c
 					problem);
 	}
 	walk_end(&walk);
+	return err;
+}
+
+// A mount of the caller's namespace that is not its root. mount_lock held.
+static bool may_go_locked(const struct process *process, const struct mount *mount)
+{
+	return mount->ns == process->mounts && mount->parent != NULL;
+}
+
+// Detaches the last of what hangs on `top`, or `top` itself: *done then. The caller has a reference of it.
+static err_t leaf_detach(struct process *process, struct mount *top, bool *done)
+{
+	struct vfs_state *vfs = vfs_state();
+	struct superblock *sb = NULL;
+	err_t err = -EINVAL;
+
+	mutex_lock(&vfs->mount_lock);
+	if (may_go_locked(process, top)) {
+		struct mount *leaf = top;
+		while (leaf->children != NULL)
+			leaf = leaf->children;
+		*done = leaf == top;
+		sb = leaf->sb;
+		refcount_get(&sb->refs); // the last reference may take long to go: not under the lock
+		err = mount_detach_locked(leaf, true);
+	}
+	mutex_unlock(&vfs->mount_lock);
+	if (sb != NULL)
+		superblock_put(sb);
+	return err;
+}
+
+static err_t umount_lazily(struct process *process, struct walk *walk)
+{
+	bool done = false;
+	err_t err = 0;
+
+	while (err == 0 && !done)
+		err = leaf_detach(process, walk->at.mount, &done);
+	walk_end(walk);
 	return err;
 }
 
@@ -123,18 +166,20 @@ err_t vfs_umount(struct process *process, const char *path, uint32_t flags)
 		walk_end(&walk);
 		return err;
 	}
+	if (flags & TB_MNT_DETACH)
+		return umount_lazily(process, &walk);
 	struct superblock *sb = walk.at.mount->sb;
-	refcount_get(&sb->refs); // the last reference may take long to go: not under the lock
+	refcount_get(&sb->refs);
 	mutex_lock(&vfs->mount_lock);
 	mount = walk.at.mount;
-	bool stays = mount->ns != process->mounts || mount->parent == NULL; // the root does
-	walk_end(&walk);                                                    // in the tree, it lives on without us
-	if (stays)
+	bool goes = may_go_locked(process, mount);
+	walk_end(&walk); // in the tree, it lives on without us
+	if (!goes)
 		err = ERR(EINVAL);
 	else if (mount->children != NULL)
 		err = ERR(EBUSY);
 	else
-		err = mount_detach_locked(mount, (flags & TB_MNT_DETACH) != 0);
+		err = mount_detach_locked(mount, false);
 	mutex_unlock(&vfs->mount_lock);
 	superblock_put(sb);
 	return err;

@@ -8,8 +8,8 @@
 #define SIZE_MAX_BYTES ((uint64_t)INT64_MAX)
 
 // Bytes [within, …) of the pages that lie side by side, as far as the caller wants and the file goes.
-static err_t pages_put(struct page **pages, uint32_t count, size_t within, size_t size_bytes, struct io *io,
-		       size_t *done_bytes)
+static err_t pages_give(struct page **pages, uint32_t count, size_t within, size_t size_bytes, struct io *io,
+			size_t *done_bytes)
 {
 	err_t err = 0;
 
@@ -19,14 +19,20 @@ static err_t pages_put(struct page **pages, uint32_t count, size_t within, size_
 			err = io_put(io, (const uint8_t *)pages[i]->frame + within, piece);
 		else if (err == 0)
 			err = io_zero(io, piece);
-		if (pages[i] != NULL)
-			page_put(pages[i]);
 		if (err == 0)
 			*done_bytes += piece;
 		size_bytes -= piece;
 		within = 0;
 	}
 	return err;
+}
+
+// All at once, behind all copies: an atomic operation waits for the stores before it.
+static void pages_put(struct page **pages, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (pages[i] != NULL)
+			page_put(pages[i]);
 }
 
 err_t page_file_read(struct file *file, uint64_t offset, struct io *io, size_t *done_bytes)
@@ -46,29 +52,66 @@ err_t page_file_read(struct file *file, uint64_t offset, struct io *io, size_t *
 			piece = (size_t)(size - offset);
 		uint32_t count = (uint32_t)((within + piece + FRAME_SIZE - 1) / FRAME_SIZE);
 		mapping_find_range(&inode->mapping, offset / FRAME_SIZE, pages, count);
-		err = pages_put(pages, count, within, piece, io, done_bytes);
+		err = pages_give(pages, count, within, piece, io, done_bytes);
+		pages_put(pages, count);
 		offset += piece;
 	}
 	return err;
 }
 
-static err_t write_piece(struct inode *inode, uint64_t offset, struct io *io, size_t piece, page_add_fn *add)
+// Pages from `index` on, counted: found, or made. Returns how many there are; fewer than wanted with an error.
+static uint32_t pages_gather(struct inode *inode, uint64_t index, struct page **pages, uint32_t count, page_add_fn *add,
+			     err_t *err)
 {
-	struct page *page;
-	size_t within = (size_t)(offset % FRAME_SIZE);
-	bool hidden = offset - within >= inode_size(inode); // nobody sees the page before the file has grown over it
-	err_t err = add(inode, offset / FRAME_SIZE, hidden ? 0 : MEM_ZERO, &page);
-	if (err != 0)
-		return err;
+	uint64_t size = inode_size(inode);
+	uint32_t got = 0;
+
+	*err = 0;
+	for (; got < count; got++) {
+		bool hidden = (index + got) * FRAME_SIZE >= size;
+		*err = add(inode, index + got, hidden ? 0 : MEM_ZERO, &pages[got]);
+		if (*err != 0)
+			break;
+	}
+	return got;
+}
+
+// Fills bytes [within, within + piece) of a page. What nobody could see before the file grows over it is zeroed here, in place of its making.
+static err_t page_fill(struct page *page, size_t within, size_t piece, bool hidden, struct io *io)
+{
 	uint8_t *frame = page->frame;
-	err = io_get(io, frame + within, piece);
+	err_t err = piece > 0 ? io_get(io, frame + within, piece) : 0;
+
 	if (hidden) {
-		size_t end = err == 0 ? within + piece : 0;
-		memset(frame, 0, err == 0 ? within : 0);
+		size_t end = err == 0 && piece > 0 ? within + piece : 0;
+		memset(frame, 0, end > 0 ? within : 0);
 		memset(frame + end, 0, FRAME_SIZE - end);
 	}
-	page_put(page);
 	return err;
+}
+
+// Up to MAPPING_RANGE_MAX pages: made, filled, given back, each for all of them, so that atomic operations and copies do not alternate.
+static err_t write_range(struct inode *inode, uint64_t offset, size_t size_bytes, struct io *io, page_add_fn *add,
+			 size_t *done_bytes)
+{
+	struct page *pages[MAPPING_RANGE_MAX];
+	size_t within = (size_t)(offset % FRAME_SIZE);
+	uint64_t index = offset / FRAME_SIZE, size = inode_size(inode);
+	uint32_t count = (uint32_t)((within + size_bytes + FRAME_SIZE - 1) / FRAME_SIZE);
+	err_t short_of, err = 0;
+	uint32_t got = pages_gather(inode, index, pages, count, add, &short_of);
+
+	for (uint32_t i = 0; i < got; i++) {
+		size_t piece = MIN(FRAME_SIZE - within, size_bytes);
+		size_t take = err == 0 ? piece : 0;
+		err_t filled = page_fill(pages[i], within, take, (index + i) * FRAME_SIZE >= size, io);
+		err = err != 0 ? err : filled;
+		*done_bytes += err == 0 ? piece : 0;
+		size_bytes -= piece;
+		within = 0;
+	}
+	pages_put(pages, got);
+	return err != 0 ? err : short_of;
 }
 
 err_t file_write_place(const struct file *file, uint64_t *offset, struct io *io)
@@ -91,14 +134,11 @@ err_t page_file_write(struct file *file, uint64_t *offset, struct io *io, size_t
 	err = file_write_place(file, offset, io);
 	uint64_t at = *offset;
 	while (err == 0 && io->left_bytes > 0) {
-		size_t piece = FRAME_SIZE - (size_t)(at % FRAME_SIZE);
-		if (piece > io->left_bytes)
-			piece = io->left_bytes;
-		err = write_piece(inode, at, io, piece, add);
-		if (err != 0)
-			break;
-		at += piece;
-		*done_bytes += piece;
+		size_t piece = MIN(MAPPING_RANGE_MAX * (size_t)FRAME_SIZE - (size_t)(at % FRAME_SIZE), io->left_bytes);
+		size_t done = 0;
+		err = write_range(inode, at, piece, io, add, &done);
+		at += done;
+		*done_bytes += done;
 		if (at > inode_size(inode))
 			inode_set_size(inode, at);
 	}

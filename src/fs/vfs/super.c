@@ -90,8 +90,7 @@ err_t superblock_make(const char *type_name, const char *source, const char *opt
 	sb->type = type;
 	sb->flags = flags & TB_MS_RDONLY;
 	mutex_init(&sb->rename_lock, LOCK_RANK_RENAME, "superblock: rename");
-	spin_init(&sb->lru_lock, LOCK_RANK_DENTRY_LRU, "superblock: unused dentries");
-	list_init(&sb->lru);
+	dentry_lrus_init(sb);
 	superblock_enlist(vfs, sb);
 	err_t err = type->mount(sb, source, options, &root, problem);
 	if (err == 0) {
@@ -134,7 +133,7 @@ void superblock_put(struct superblock *sb)
 	}
 	dentry_free_tree(sb);
 	dentry_put(sb->root);
-	VERIFY(list_is_empty(&sb->lru));
+	VERIFY3(dentry_unused(sb), ==, 0);
 	rcu_barrier(); // dentries and inodes of it that are being freed
 	sb->ops->unmount(sb);
 	mutex_fini(&sb->rename_lock);

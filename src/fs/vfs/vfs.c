@@ -68,7 +68,7 @@ static uint32_t vfs_shrink(struct pressure_callback *callback, uint32_t wanted_f
 
 	spin_lock(&vfs->list_lock);
 	list_for_each (sb, &vfs->superblocks, link) {
-		uint32_t unused = READ_ONCE(sb->lru_count);
+		uint32_t unused = dentry_unused(sb);
 		if (sb->root != NULL && unused > most) {
 			most = unused;
 			found = sb;
@@ -101,7 +101,11 @@ static err_t caches_make(struct vfs_state *vfs)
 	err_t err = 0;
 
 	for (uint32_t i = 0; err == 0 && i < array_count(caches); i++) {
-		struct slab_params params = {.name = caches[i].name, .size_bytes = (uint32_t)caches[i].size_bytes};
+		struct slab_params params = {
+			.name = caches[i].name,
+			.size_bytes = (uint32_t)caches[i].size_bytes,
+			.align = CACHE_LINE_SIZE,
+		};
 		err = slab_cache_create(&params, caches[i].out);
 	}
 	return err;
@@ -162,10 +166,9 @@ static void vfs_stop(void)
 
 static err_t superblock_check(struct superblock *sb)
 {
-	spin_lock(&sb->lru_lock);
-	bool good = list_check(&sb->lru) == sb->lru_count;
-	spin_unlock(&sb->lru_lock);
-	err_t err = good ? dentry_check(sb->root) : -EUCLEAN;
+	err_t err = dentry_lrus_check(sb);
+	if (err == 0)
+		err = dentry_check(sb->root);
 	if (err == 0 && sb->ops->check != NULL)
 		err = sb->ops->check(sb);
 	if (err != 0)

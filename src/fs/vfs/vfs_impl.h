@@ -59,7 +59,7 @@ struct dentry_table {
 
 enum dentry_flags {
 	DENTRY_HASHED = 1u << 0,
-	DENTRY_LRU = 1u << 1,      // under sb->lru_lock
+	DENTRY_LRU = 1u << 1,      // under its lru's lock
 	DENTRY_USED = 1u << 2,     // used since the pruner looked
 	DENTRY_EXTERNAL = 1u << 3, // the name is an allocation of its own
 	DENTRY_ASKS = 1u << 4      // of a filesystem with name_holds(); immutable
@@ -73,11 +73,12 @@ struct dentry {
 	struct inode *inode;            // atomic; counted; NULL: negative
 	struct superblock *sb;
 	uint32_t mounts;            // atomic: mounts on it, in any namespace
+	uint32_t lru;               // of sb->lrus; immutable
 	struct dentry *hash_next;   // atomic; under parent's lock
 	struct dentry_table *table; // atomic, RCU; under lock
 	uint32_t child_count;       // under lock
 	struct spinlock lock;
-	struct list_node lru_link; // sb->lru_lock
+	struct list_node lru_link; // its lru's lock
 	struct rcu_head rcu;
 	struct dentry_name inline_name; // of inline_bytes
 	char inline_bytes[DENTRY_INLINE_NAME];
@@ -195,6 +196,9 @@ struct dentry_move {
 struct dentry_name *dentry_name_make(const struct name *name) must_check;
 void dentry_move(struct dentry_move *moves, uint32_t count);
 
+void dentry_lrus_init(struct superblock *sb);
+uint32_t dentry_unused(const struct superblock *sb); // how many wait there, about
+err_t dentry_lrus_check(struct superblock *sb) must_check;
 uint32_t dentry_prune(struct superblock *sb, uint32_t count, bool all); // kills unused ones; how many
 void dentry_prune_children(struct dentry *parent);                      // may sleep
 void dentry_free_tree(struct superblock *sb);                           // unmount: all that can go

@@ -381,3 +381,23 @@ TEST(fs_special, proc_is_read_while_threads_come_and_go)
 		CHECK_EQ(thread_join(threads[i], NULL), 0);
 	unmount(test_run_, "/proc");
 }
+
+// With everything that is mounted within; who has a file open there goes on with it.
+TEST(fs_special, a_lazy_umount_takes_the_tree)
+{
+	static const char *const places[] = {"/lazy", "/lazy/a", "/lazy/a/b", "/lazy/c"};
+	struct tb_stat stat;
+	int32_t fd;
+
+	for (uint32_t i = 0; i < array_count(places); i++)
+		mount_new(test_run_, "tmpfs", places[i]);
+	CHECK_EQ(vfs_open(root(), TB_AT_FDCWD, "/lazy/a/b/file", TB_O_RDWR | TB_O_CREAT, 0600, &fd), 0);
+	CHECK_EQ(vfs_umount(root(), "/lazy", 0), -EBUSY);
+	CHECK_EQ(vfs_umount(root(), "/lazy/a/b", 0), -EBUSY);
+	CHECK_EQ(vfs_umount(root(), "/lazy", TB_MNT_DETACH), 0);
+	CHECK_EQ(vfs_stat(root(), TB_AT_FDCWD, "/lazy/a", 0, &stat), -ENOENT);
+	CHECK(vfs_fstat(root(), fd, &stat) == 0 && stat.nlink == 1);
+	CHECK_EQ(vfs_umount(root(), "/lazy", TB_MNT_DETACH), -EINVAL);
+	CHECK_EQ(vfs_close(root(), fd), 0);
+	CHECK_EQ(vfs_unlink(root(), TB_AT_FDCWD, "/lazy", TB_AT_REMOVEDIR), 0);
+}

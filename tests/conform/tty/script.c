@@ -11,6 +11,7 @@
 
 #define TYPED_MAX 3000u
 #define PENDING_MAX 500u
+#define SHORT_LINE 20u
 
 struct script {
 	const uint8_t *at;
@@ -92,25 +93,26 @@ static size_t keys(struct script *script, uint8_t *bytes, size_t most)
 	return size;
 }
 
-// The host looks ahead for START and STOP, as time allows, and a signal drops what has been shown and not been looked at: these go alone.
+// Keys that show a whole line again: while output is stopped, more than either side keeps.
+static bool shows_much(const struct script *script, uint8_t byte)
+{
+	const uint8_t *cc = script->termios.cc;
+	return byte == cc[TB_VREPRINT] || byte == cc[TB_VKILL] || byte == cc[TB_VWERASE];
+}
+
+// The host looks ahead for START and STOP, as time allows, and a signal drops what has been shown and not been looked at: these go alone. So do
+// those that show a long line again: a host may gather their echoes, and keeps no more than 4,096 bytes of them.
 static bool goes_alone(const struct script *script, uint8_t byte)
 {
 	static const uint8_t flow[] = {TB_VSTART, TB_VSTOP}, signals[] = {TB_VINTR, TB_VQUIT, TB_VSUSP};
 	const struct tb_termios *termios = &script->termios;
-	bool alone = false;
+	bool alone = shows_much(script, byte) && tb_side_pending() > SHORT_LINE;
 
 	for (size_t i = 0; i < sizeof flow && (termios->iflag & TB_IXON) != 0; i++)
 		alone = alone || byte == termios->cc[flow[i]];
 	for (size_t i = 0; i < sizeof signals && (termios->lflag & TB_ISIG) != 0; i++)
 		alone = alone || byte == termios->cc[signals[i]];
 	return alone;
-}
-
-// Keys that show a whole line again: while output is stopped, more than either side keeps.
-static bool shows_much(const struct script *script, uint8_t byte)
-{
-	const uint8_t *cc = script->termios.cc;
-	return byte == cc[TB_VREPRINT] || byte == cc[TB_VKILL] || byte == cc[TB_VWERASE];
 }
 
 static const char *type(struct script *script)
