@@ -45,6 +45,15 @@ static void emit_dots(struct file *file, struct collect *collect)
 	dentry_put(parent);
 }
 
+// A directory that has been removed has not even dots.
+static bool is_removed(struct inode *dir)
+{
+	spin_lock(&dir->attr_lock);
+	bool removed = dir->nlink == 0;
+	spin_unlock(&dir->attr_lock);
+	return removed;
+}
+
 err_t vfs_readdir(struct process *process, int32_t fd, struct tb_dirent *entries, uint32_t capacity, uint32_t *count)
 {
 	struct collect collect = {.context.emit = collect_emit, .entries = entries, .capacity = capacity};
@@ -59,7 +68,8 @@ err_t vfs_readdir(struct process *process, int32_t fd, struct tb_dirent *entries
 		return ERR(ENOTDIR);
 	}
 	mutex_lock(&file->pos_lock);
-	emit_dots(file, &collect);
+	if (!is_removed(file->inode))
+		emit_dots(file, &collect);
 	mutex_lock(&file->inode->lock);
 	if (file->inode->nlink == 0)
 		err = ERR(ENOENT);

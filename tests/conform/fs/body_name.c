@@ -323,6 +323,11 @@ void fsc_readdir(struct fsc *fsc)
 	EXPECT(-ENOTDIR, readdir, fd, &(struct tb_dirent){0}, 1, &count);
 	EXPECT(OK, close, fd);
 	EXPECT(-EBADF, readdir, 4000, &(struct tb_dirent){0}, 1, &count);
+	EXPECT(OK, mkdir, TB_AT_FDCWD, "gone", 0755);
+	EXPECT(OK, open, TB_AT_FDCWD, "gone", TB_O_RDONLY | TB_O_DIRECTORY, 0, &fd);
+	EXPECT(OK, unlink, TB_AT_FDCWD, "gone", TB_AT_REMOVEDIR);
+	EXPECT(-ENOENT, readdir, fd, &(struct tb_dirent){0}, 1, &count);
+	EXPECT(OK, close, fd);
 }
 
 // What is there all the time is seen once, whatever else comes and goes.

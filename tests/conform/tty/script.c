@@ -11,7 +11,6 @@
 
 #define TYPED_MAX 3000u
 #define PENDING_MAX 500u
-#define SHORT_LINE 20u
 
 struct script {
 	const uint8_t *at;
@@ -101,12 +100,12 @@ static bool shows_much(const struct script *script, uint8_t byte)
 }
 
 // The host looks ahead for START and STOP, as time allows, and a signal drops what has been shown and not been looked at: these go alone. So do
-// those that show a long line again: a host may gather their echoes, and keeps no more than 4,096 bytes of them.
+// those that show a line again: a host may gather their echoes, and keeps no more than 4,096 bytes of them.
 static bool goes_alone(const struct script *script, uint8_t byte)
 {
 	static const uint8_t flow[] = {TB_VSTART, TB_VSTOP}, signals[] = {TB_VINTR, TB_VQUIT, TB_VSUSP};
 	const struct tb_termios *termios = &script->termios;
-	bool alone = shows_much(script, byte) && tb_side_pending() > SHORT_LINE;
+	bool alone = shows_much(script, byte);
 
 	for (size_t i = 0; i < sizeof flow && (termios->iflag & TB_IXON) != 0; i++)
 		alone = alone || byte == termios->cc[flow[i]];
