@@ -147,6 +147,53 @@ TEST(sync_rcu, callbacks_of_a_cpu_run_in_order_and_barrier_waits)
 	CHECK_EQ(wrong, 0);
 }
 
+#define HOMES 200u
+
+struct home {
+	struct rcu_head head;
+	uint32_t cpu, *elsewhere;
+};
+
+static void home_run(struct rcu_head *head)
+{
+	struct home *home = container_of(head, struct home, head);
+	preempt_disable();
+	*home->elsewhere += this_cpu()->hal.index != home->cpu;
+	preempt_enable();
+}
+
+// With preemption off there is no end of a grace period between two calls, so they are two batches at most, and only a short one runs elsewhere.
+static void homes_call(struct home *homes)
+{
+	preempt_disable();
+	uint32_t cpu = this_cpu()->hal.index;
+	for (uint32_t i = 0; i < HOMES; i++) {
+		homes[i].cpu = cpu;
+		rcu_call(&homes[i].head, home_run);
+	}
+	preempt_enable();
+}
+
+TEST_CPUS(sync_rcu, a_long_batch_runs_where_it_was_called, 2)
+{
+	struct home *homes = kmalloc(HOMES * sizeof *homes, MEM_ZERO);
+	uint32_t elsewhere = 0;
+
+	REQUIRE(homes != NULL);
+	for (uint32_t cpu = 0; cpu < 2; cpu++) {
+		struct cpu_mask mask = {0};
+		cpu_mask_set(&mask, cpu);
+		CHECK_EQ(thread_set_affinity(current, &mask), 0);
+		elsewhere = 0;
+		for (uint32_t i = 0; i < HOMES; i++)
+			homes[i].elsewhere = &elsewhere;
+		homes_call(homes);
+		rcu_barrier();
+		CHECK(homes[0].cpu == cpu && elsewhere < 64);
+	}
+	kfree(homes);
+}
+
 struct calling {
 	struct timer timer;
 	struct numbers numbers;
