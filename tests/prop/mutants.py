@@ -23,8 +23,8 @@ MUTANTS = [
      'return ta->weight > tb->weight;', 'prop.nobody_starves'),
     ('waiters lend nothing', 'src/core/sync/pi.c', r'kernel_self\(\)->hooks->inherit\(', r'if (thread->id == 0)\n\t\t\g<0>',
      'prop.inheritance_bounds_inversion'),
-    ('a name comes into a removed folder', 'src/fs/vfs/rename.c', r'err = to_dir->nlink == 0 \? ERR\(ENOENT\) : inode_permission',
-     'err = inode_permission', 'fs_model.every_order_is_an_order'),
+    ('a name comes into a removed folder', 'src/fs/vfs/rename.c', r'->nlink == 0\)\n\t\terr = ERR\(ENOENT\); // removed',
+     r'->nlink == UINT32_MAX)\n\t\terr = ERR(ENOENT); // removed', 'fs_model.every_order_is_an_order'),
     ('two write one file at once', 'src/fs/vfs/pagefile.c', r'mutex_(un)?lock\(&inode->lock\);', '(void)inode;', 'fs_model.every_order_is_an_order'),
 ]
 

@@ -206,7 +206,8 @@ static void parents_change(struct inode *dir, struct inode *to_dir, struct inode
 static void rename_touch(struct inode *dir, struct inode *to_dir, struct inode *inode)
 {
 	inode_touch(dir, ATTR_MTIME | ATTR_CTIME);
-	inode_touch(to_dir, ATTR_MTIME | ATTR_CTIME);
+	if (to_dir != dir)
+		inode_touch(to_dir, ATTR_MTIME | ATTR_CTIME);
 	inode_touch(inode, ATTR_CTIME);
 }
 

@@ -360,7 +360,7 @@ static bool name_holds(const struct dentry *parent, const struct name *name, con
 	return !asks(parent) || parent->sb->ops->name_holds(dentry_inode(parent), name, dentry_inode(dentry));
 }
 
-err_t dentry_lookup_locked(struct dentry *parent, const struct name *name, struct dentry **out)
+err_t dentry_lookup_known_locked(struct dentry *parent, const struct name *name, struct dentry **out)
 {
 	struct inode *dir = dentry_inode(parent);
 	struct inode *inode = NULL;
@@ -376,12 +376,18 @@ err_t dentry_lookup_locked(struct dentry *parent, const struct name *name, struc
 	if (dir->nlink == 0)
 		return ERR(ENOENT);
 	err_t err = dir->ops->lookup(dir, name, &inode);
-	if (err != 0 && err != -ENOENT)
-		return err;
+	if (err != 0)
+		return err == -ENOENT ? 0 : err;
 	err = dentry_add(parent, name, inode, out);
-	if (err != 0 && inode != NULL)
+	if (err != 0)
 		inode_put(inode);
 	return err;
+}
+
+err_t dentry_lookup_locked(struct dentry *parent, const struct name *name, struct dentry **out)
+{
+	err_t err = dentry_lookup_known_locked(parent, name, out);
+	return err == 0 && *out == NULL ? dentry_add(parent, name, NULL, out) : err;
 }
 
 // A name that was found without the lock may have moved away meanwhile: a dentry that still is this parent's is right.

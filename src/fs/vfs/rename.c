@@ -7,11 +7,16 @@
 struct rename {
 	struct walk from, to;
 	struct dentry *from_dir, *to_dir;
-	struct dentry *source, *target; // counted
+	struct dentry *source, *target; // counted; target NULL: there is no such name, and nobody asked before
 	uint32_t flags;
 	bool apart; // two directories: the rename mutex is held
 	bool locked;
 };
+
+static struct inode *target_inode(const struct rename *rename)
+{
+	return rename->target != NULL ? dentry_inode(rename->target) : NULL;
+}
 
 // Whether `above` is an ancestor of `below`, or the same. The rename mutex is held, or both are one.
 static bool is_ancestor(const struct dentry *above, struct dentry *below)
@@ -60,11 +65,13 @@ static err_t rename_find(struct rename *rename)
 	err_t err = dentry_lookup_locked(rename->from_dir, &rename->from.last, &rename->source);
 	if (err == 0 && dentry_inode(rename->source) == NULL)
 		err = ERR(ENOENT);
+	if (err == 0 && dentry_inode(rename->to_dir)->nlink == 0)
+		err = ERR(ENOENT); // removed: where it once was is no matter, and what is known of it neither
 	if (err == 0)
-		err = dentry_lookup_locked(rename->to_dir, &rename->to.last, &rename->target);
+		err = dentry_lookup_known_locked(rename->to_dir, &rename->to.last, &rename->target);
 	if (err != 0)
 		return err;
-	bool exists = dentry_inode(rename->target) != NULL;
+	bool exists = target_inode(rename) != NULL;
 	if (exists && (rename->flags & TB_RENAME_NOREPLACE))
 		return ERR(EEXIST);
 	if (!exists && (rename->flags & TB_RENAME_EXCHANGE))
@@ -77,7 +84,7 @@ static err_t rename_find(struct rename *rename)
 		return ERR(ENOTDIR);
 	if (is_ancestor(rename->source, rename->to_dir))
 		return ERR(EINVAL);
-	if (is_ancestor(rename->target, rename->from_dir))
+	if (exists && is_ancestor(rename->target, rename->from_dir))
 		return exchange ? ERR(EINVAL) : ERR(ENOTEMPTY);
 	return 0;
 }
@@ -90,17 +97,22 @@ static err_t may_move(const struct rename *rename, const struct inode *inode)
 	return 0;
 }
 
+static bool is_mount_point(const struct dentry *dentry)
+{
+	return dentry != NULL && atomic_load_u32_acquire(&dentry->mounts) != 0;
+}
+
 static err_t rename_allowed(const struct rename *rename)
 {
 	const struct process *process = rename->from.process;
 	const struct inode *source = dentry_inode(rename->source);
-	const struct inode *target = dentry_inode(rename->target);
+	const struct inode *target = target_inode(rename);
 	const struct inode *to_dir = dentry_inode(rename->to_dir);
 	bool exchange = (rename->flags & TB_RENAME_EXCHANGE) != 0;
 
 	err_t err = inode_may_delete(process, dentry_inode(rename->from_dir), source);
 	if (err == 0 && target == NULL)
-		err = to_dir->nlink == 0 ? ERR(ENOENT) : inode_permission(process, to_dir, TB_W_OK | TB_X_OK);
+		err = inode_permission(process, to_dir, TB_W_OK | TB_X_OK);
 	else if (err == 0)
 		err = inode_may_delete(process, to_dir, target);
 	if (err == 0 && target != NULL && !exchange) {
@@ -113,8 +125,7 @@ static err_t rename_allowed(const struct rename *rename)
 		err = may_move(rename, source);
 	if (err == 0 && exchange)
 		err = may_move(rename, target);
-	if (err == 0 && (atomic_load_u32_acquire(&rename->source->mounts) != 0 ||
-			 atomic_load_u32_acquire(&rename->target->mounts) != 0))
+	if (err == 0 && (is_mount_point(rename->source) || is_mount_point(rename->target)))
 		err = ERR(EBUSY);
 	if (err == 0 && to_dir->ops->rename == NULL)
 		err = ERR(EPERM);
@@ -138,7 +149,7 @@ static err_t rename_prepare(struct rename *rename, struct dentry_move *moves, ui
 static err_t rename_do(struct rename *rename)
 {
 	struct inode *source = dentry_inode(rename->source);
-	struct inode *target = dentry_inode(rename->target);
+	struct inode *target = target_inode(rename);
 	struct inode *to_dir = dentry_inode(rename->to_dir);
 	struct dentry_move moves[2];
 	uint32_t count = rename->flags & TB_RENAME_EXCHANGE ? 2 : 1;
@@ -163,7 +174,7 @@ static err_t rename_do(struct rename *rename)
 		kfree(moves[1].name);
 		return err;
 	}
-	if (count == 1) {
+	if (count == 1 && rename->target != NULL) {
 		dentry_drop(rename->target);
 		dentry_prune_children(rename->target);
 	}

@@ -178,6 +178,9 @@ err_t dentry_make_loose(struct dentry *parent, struct inode *inode, struct dentr
 err_t dentry_lookup(struct dentry *parent, const struct name *name, struct dentry **out) must_check;
 err_t dentry_lookup_locked(struct dentry *parent, const struct name *name, struct dentry **out) must_check;
 
+// The same, but *out is NULL for a name that is not there and of which nobody knew.
+err_t dentry_lookup_known_locked(struct dentry *parent, const struct name *name, struct dentry **out) must_check;
+
 // Under RCU, not counted; NULL: not known here.
 struct dentry *dentry_find(const struct dentry *parent, const struct name *name);
 

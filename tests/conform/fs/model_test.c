@@ -256,18 +256,34 @@ static void op_choose(struct rand_stream *rand, struct model_op *op)
 	op->letter = (uint8_t)('A' + rand_below(rand, 26));
 }
 
-static void ops_tell(struct stage *stage)
+static void tree_tell(const struct model *model, const char *when)
+{
+	for (uint32_t dir = 0; dir < MODEL_DIRS; dir++)
+		for (uint32_t name = 0; name < MODEL_NAMES; name++) {
+			int8_t node = model->entries[dir][name];
+			if (node >= 0)
+				log_err("model: %s: %u/%s is %llu, %u links", when, dir, names[name],
+					(unsigned long long)model->nodes[node].ino, model->nodes[node].links);
+		}
+	for (uint32_t i = 0; i < MODEL_FILES; i++)
+		log_err("model: %s: file %u has %u links and %u: %.6s", when, i, model->nodes[MODEL_DIRS + i].links,
+			model->size[i], (const char *)model->letters[i]);
+}
+
+static void failure_tell(struct stage *stage)
 {
 	static const char *const kinds[MODEL_KINDS] = {"create", "create-excl", "mkdir", "unlink",   "rmdir", "rename",
 						       "link",   "stat",        "write", "truncate", "punch"};
 
+	tree_tell(&stage->begin, "before");
+	tree_tell(&stage->end, "after");
 	for (uint32_t i = 0; i < MODEL_WORKERS; i++)
 		for (uint32_t k = 0; k < MODEL_OPS; k++) {
 			const struct model_op *op = &stage->ops[i][k];
-			log_err("model: %u: %u…%u %s %u/%s %u/%s flags %u unit %u+%u %c: %d ino %llu %s", i, op->start,
-				op->end, kinds[op->kind], op->dir, names[op->name], op->dir2, names[op->name2],
-				op->flags, op->unit, op->count, op->letter, op->err, (unsigned long long)op->ino,
-				op->directory ? "directory" : "");
+			log_err("model: %u: %u…%u %s %u/%s %u/%s %u, %u+%u %c: %d, %llu%s", i, op->start, op->end,
+				kinds[op->kind], op->dir, names[op->name], op->dir2, names[op->name2], op->flags,
+				op->unit, op->count, op->letter, op->err, (unsigned long long)op->ino,
+				op->directory ? "/" : "");
 		}
 }
 
@@ -295,7 +311,7 @@ static void episode(struct stage *stage, struct rand_stream *rand)
 	err_t err = model_search(&stage->begin, stage->ops, &stage->end);
 	STAGE_CHECK(stage, err == 0);
 	if (err != 0)
-		ops_tell(stage);
+		failure_tell(stage);
 	stage_close(stage);
 }
 

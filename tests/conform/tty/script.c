@@ -122,10 +122,10 @@ static const char *type(struct script *script)
 
 	if (script->typed + size > TYPED_MAX || tb_side_pending() > PENDING_MAX)
 		return NULL;
-	for (size_t i = 0; i < size && !side_kernel.output("", 0); i++)
-		bytes[i] = shows_much(script, bytes[i]) ? 'x' : bytes[i];
 	script->typed += (uint32_t)size;
 	for (size_t from = 0, to = 0; wrong == NULL && from < size; from = to) {
+		for (size_t i = from; i < size && !side_kernel.output("", 0); i++) // one of them may have stopped it
+			bytes[i] = shows_much(script, bytes[i]) ? 'x' : bytes[i];
 		bool alone = goes_alone(script, bytes[from]);
 		for (to = from + 1; to < size && !alone && !goes_alone(script, bytes[to]); to++)
 			;
