@@ -277,6 +277,7 @@ struct superblock {
 	struct flusher *flusher; // kern/page_cache.h; NULL: it has none
 	struct mutex rename_lock;
 	struct list_node link;
+	uint8_t apart[CACHE_LINE_SIZE];      // what stands above is read by everybody, what follows is written
 	struct dentry_lru lrus[DENTRY_LRUS]; // a dentry is in the one of the CPU that made it
 };
 

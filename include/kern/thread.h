@@ -191,9 +191,12 @@ struct sched_hooks {
 	// Starts a service thread of sync's own: fair, nice −20, any CPU. Thread context. Errors: those of thread_start().
 	err_t (*service_start)(const char *name, void (*entry)(void *), void *arg, struct thread **out);
 
-	// The calling service thread goes on on that CPU, until it is moved again; UINT32_MAX: on any. A CPU that is isolated or not online
-	// leaves it where it is. Thread context, no lock held.
+	// The calling service thread goes on on that CPU, for a while; where it is if that one is isolated, not online, or does real-time
+	// work. Thread context, no lock held.
 	void (*service_move)(uint32_t cpu);
+
+	// A service thread that is on such a way, and may have met real-time work there after all, goes on anywhere. Thread context.
+	void (*service_free)(struct thread *thread);
 
 	// Waits for the end of such a thread and frees it. Thread context.
 	void (*service_join)(struct thread *thread);

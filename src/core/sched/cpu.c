@@ -22,6 +22,7 @@ static const struct sched_hooks sched_hooks = {
 	.resched = sched_resched,
 	.service_start = thread_service_start,
 	.service_move = thread_service_move,
+	.service_free = thread_service_free,
 	.service_join = thread_service_join,
 	.cpu_call = cpu_call,
 };

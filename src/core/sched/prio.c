@@ -132,15 +132,27 @@ err_t thread_set_affinity(struct thread *thread, const struct cpu_mask *mask)
 	return err;
 }
 
+void thread_service_free(struct thread *thread)
+{
+	struct cpu_mask all;
+
+	memset(&all, 0xff, sizeof all);
+	err_t err = thread_set_affinity(thread, &all);
+	VERIFY3(err, ==, 0);
+}
+
+// The mask is that CPU on the way only, so that whoever is idle may take the thread over when somebody more urgent comes there later.
 void thread_service_move(uint32_t cpu)
 {
 	struct cpu_mask mask = {0};
+	const struct runq *rq = kernel_self()->cpus[cpu]->runq;
+	int32_t prio = (int32_t)atomic_load_u32_relaxed_nopoint((const uint32_t *)&rq->running_prio);
 
-	if (cpu == NO_CPU)
-		memset(&mask, 0xff, sizeof mask);
-	else if (!balance_is_isolated(cpu))
-		cpu_mask_set(&mask, cpu);
-	(void)!thread_set_affinity(current, &mask); // a mask without a CPU that runs changes nothing
+	if (prio <= PRIO_RT_MIN || balance_is_isolated(cpu))
+		return;
+	cpu_mask_set(&mask, cpu);
+	if (thread_set_affinity(current, &mask) == 0)
+		thread_service_free(current);
 }
 
 static struct thread *runq_take_misplaced(struct runq *rq)

@@ -253,7 +253,8 @@ err_t thread_params_check(const struct thread_params *params) must_check;
 err_t thread_list_add(struct thread *thread) must_check;
 void thread_list_remove(struct thread *thread);
 err_t thread_service_start(const char *name, void (*entry)(void *), void *arg, struct thread **out) must_check;
-void thread_service_move(uint32_t cpu); // prio.c
+void thread_service_move(uint32_t cpu); // prio.c, as the next
+void thread_service_free(struct thread *thread);
 void thread_service_join(struct thread *thread);
 void thread_release(struct thread *thread); // ended: gives its memory back; thread context
 

@@ -17,10 +17,11 @@
 // How long the driver sleeps between two looks at a CPU that is late; doubles up to the greatest.
 #define RCU_PAUSE_MIN_NS 20000ull
 #define RCU_PAUSE_MAX_NS 1000000ull
-#define RCU_BATCH_NS 4000000ull // that callbacks gather for, so that a grace period serves many
-#define RCU_BATCH_MAX 2048u     // so many do not wait for more
-#define RCU_ANY_CPU UINT32_MAX
-#define RCU_VISIT_MIN 64u // so many are worth going to their CPU
+#define RCU_BATCH_NS 4000000ull   // that callbacks gather for, so that a grace period serves many
+#define RCU_BATCH_MAX 2048u       // so many do not wait for more
+#define RCU_RESCUE_NS 50000000ull // who waits longer looks after the thread …
+#define RCU_RESCUES 4u            // … so many times
+#define RCU_VISIT_MIN 64u         // so many are worth going to their CPU
 
 enum rcu_cpu_state {
 	RCU_CPU_IDLE, // zero: before the CPU has come up it is idle
@@ -299,19 +300,14 @@ static void rcu_run_all(struct rcu_state *rcu, struct rcu_head *barriers)
 	uint32_t cpu_count = kernel_self()->cpu_count;
 	uint32_t here = this_cpu()->hal.index;
 	uint32_t ran = 0;
-	bool moved = false;
 
 	for (uint32_t i = 0; i < cpu_count; i++) {
 		uint32_t index = (here + i) % cpu_count;
 		struct rcu_cpu *cpu = &rcu->cpus[index];
-		if (i > 0 && cpu->batch_count >= RCU_VISIT_MIN) {
+		if (i > 0 && cpu->batch_count >= RCU_VISIT_MIN)
 			kernel_self()->hooks->service_move(index);
-			moved = true;
-		}
 		ran += rcu_run(rcu, rcu_turn(cpu->batch));
 	}
-	if (moved)
-		kernel_self()->hooks->service_move(RCU_ANY_CPU);
 	ran += rcu_run(rcu, rcu_turn(barriers));
 	trace_emit(TRACE_RCU_GP_END, atomic_load_u32_relaxed_nopoint(&rcu->gp), ran);
 }
@@ -420,6 +416,11 @@ void rcu_barrier(void)
 	(void)atomic_fetch_add_u32_relaxed_nopoint(&rcu_state()->asked, 1);
 	(void)rcu_push(&rcu_state()->barriers, &waiter.head);
 	(void)waitq_wake_all(&rcu_state()->queue);
+	for (uint32_t i = 0; i < RCU_RESCUES; i++) {
+		if (completion_wait_until(&waiter.done, hal_clock_mono_ns() + RCU_RESCUE_NS) == 0)
+			return;
+		kernel_self()->hooks->service_free(rcu_state()->thread);
+	}
 	completion_wait(&waiter.done);
 }
 

@@ -194,6 +194,41 @@ TEST_CPUS(sync_rcu, a_long_batch_runs_where_it_was_called, 2)
 	kfree(homes);
 }
 
+struct hog {
+	struct home *homes;
+	uint32_t called, let_go; // atomic
+};
+
+static void hog_main(void *arg)
+{
+	struct hog *hog = arg;
+
+	homes_call(hog->homes);
+	atomic_store_u32_release(&hog->called, 1);
+	while (atomic_load_u32_acquire(&hog->let_go) == 0)
+		hal_cpu_relax();
+}
+
+// The service thread does not go where it would wait for somebody more urgent.
+TEST_CPUS(sync_rcu, real_time_work_holds_no_callbacks_up, 2)
+{
+	struct spawn urgent = {"urgent", CLASS_FIFO, 1, 1};
+	struct hog hog = {.homes = kmalloc(HOMES * sizeof *hog.homes, MEM_ZERO)};
+	uint32_t elsewhere = 0;
+
+	REQUIRE(hog.homes != NULL);
+	for (uint32_t i = 0; i < HOMES; i++)
+		hog.homes[i].elsewhere = &elsewhere;
+	struct thread *thread = spawn(test_run_, &urgent, hog_main, &hog);
+	while (atomic_load_u32_acquire(&hog.called) == 0)
+		thread_yield();
+	rcu_barrier();
+	CHECK(elsewhere >= HOMES - 64);
+	atomic_store_u32_release(&hog.let_go, 1);
+	join(test_run_, thread);
+	kfree(hog.homes);
+}
+
 struct calling {
 	struct timer timer;
 	struct numbers numbers;
