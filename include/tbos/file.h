@@ -4,8 +4,9 @@
 // any time. A context is a process without an address space: its credentials, umask, working directory and descriptors are its
 // own, and several threads may use it at once, as the threads of a process do.
 //
-// Errors are negative numbers of errno(3). All calls also return those of tb_call(): -ESHUTDOWN, -ENOTCONN, -EDEADLK, -ETIME, -EIO; and
-// -ENOSYS where the persona has no filesystems; and -EFAULT for a NULL that is not allowed. Calls with a path have those of path_resolution(7). `dirfd` may be TB_AT_FDCWD.
+// Errors are negative numbers of errno(3). All calls also return those of tb_call(): -ESHUTDOWN, -ENOTCONN, -EDEADLK, -ETIME, -EIO;
+// -ENOSYS where the persona has no filesystems; -EFAULT where a text, or the place of an answer, is NULL and may not be. Calls with a path
+// have those of path_resolution(7). `dirfd` may be TB_AT_FDCWD.
 // Buffers and texts are the caller's and are used during the call only; *done_bytes is valid on success alone.
 #ifndef TBOS_FILE_H
 #define TBOS_FILE_H

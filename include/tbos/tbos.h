@@ -70,8 +70,8 @@ struct tb_config {
 	uint32_t reserved;
 	uint64_t time_limit_ns; // 0: none; virtual time under sim, host time under threads; -ETIME when passed
 
-	// Console. NULL write_fn: standard output. input_fd < 0: no input. Called with interrupts masked on a host stack; must
-	// not call back into the library.
+	// Console. NULL write_fn: standard output. input_fd < 0: no input. Called with interrupts masked on a host stack, by one CPU
+	// after the other; must not call back into the library.
 	void (*write_fn)(void *ctx, const char *bytes, size_t size_bytes);
 	void *write_ctx;
 	int32_t input_fd;

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
 // Console output: to the configured callback, or to standard output. What cannot be written is dropped and counted; a
-// descriptor that is full for a second counts as broken for that write.
+// descriptor that is full for a second counts as broken for that write. CPUs write one after the other; one that panics waits for another that
+// does not come to an end no longer than that.
 #include "host_console.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #define FULL_TIMEOUT_MS 1000
@@ -37,9 +39,21 @@ static size_t output_write(const char *bytes, size_t size_bytes)
 	return size_bytes;
 }
 
+static bool writing_lock(struct tb_instance *instance)
+{
+	struct timespec limit;
+
+	if (pthread_mutex_trylock(&instance->console.writing) == 0)
+		return true;
+	clock_gettime(CLOCK_REALTIME, &limit);
+	limit.tv_sec += 2 * FULL_TIMEOUT_MS / 1000;
+	return pthread_mutex_timedlock(&instance->console.writing, &limit) == 0;
+}
+
 void host_console_emit(struct tb_instance *instance, const char *bytes, size_t size_bytes)
 {
 	const struct tb_config *config = &instance->config;
+	bool locked = writing_lock(instance);
 	size_t lost = 0;
 
 	if (instance->engine->console_wrote != NULL)
@@ -48,6 +62,8 @@ void host_console_emit(struct tb_instance *instance, const char *bytes, size_t s
 		config->write_fn(config->write_ctx, bytes, size_bytes);
 	else
 		lost = output_write(bytes, size_bytes);
+	if (locked)
+		pthread_mutex_unlock(&instance->console.writing);
 	if (lost > 0)
 		__atomic_fetch_add(&instance->console.dropped_bytes, lost, __ATOMIC_RELAXED);
 }

@@ -141,6 +141,7 @@ struct host_module {
 
 struct host_console {
 	uint64_t dropped_bytes;   // atomic
+	pthread_mutex_t writing;  // CPUs write one after the other
 	struct host_input *input; // NULL: no input
 };
 

@@ -183,6 +183,7 @@ static tb_err instance_undo(struct tb_instance *instance)
 	free(instance->cpus);
 	host_config_release(instance);
 	pthread_mutex_destroy(&instance->lock);
+	pthread_mutex_destroy(&instance->console.writing);
 	free(instance);
 	return err;
 }
@@ -193,6 +194,7 @@ tb_err tb_create(const struct tb_config *config, tb_instance **out)
 	if (instance == NULL)
 		return host_fail(NULL, -ENOMEM, "no host memory");
 	pthread_mutex_init(&instance->lock, NULL);
+	pthread_mutex_init(&instance->console.writing, NULL);
 	instance->upcalls = &tb_upcalls;
 	instance->clock_base_ns = host_clock_mono_ns();
 	host_modules_init(instance);
