@@ -3,6 +3,7 @@
 // Fuzz target: the console as a whole. The first byte chooses between a terminal (line editing, history, completion by the real commands,
 // Ctrl-C) and a pipe (plain lines); the rest is typed, and its end ends the instance. Whatever comes, the instance ends in order and leaves
 // nothing behind, or runs out of its virtual time.
+#include "kept_console.h"
 #include "tbos/tbos.h"
 
 #include <errno.h>
@@ -16,21 +17,6 @@
 #define TYPED_MAX 4096u
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
-
-static char console[65536];
-static size_t console_size;
-
-static void console_keep(void *ctx, const char *bytes, size_t size)
-{
-	(void)ctx;
-	if (size >= sizeof console - console_size)
-		console_size = 0;
-	if (size >= sizeof console)
-		return;
-	memcpy(console + console_size, bytes, size);
-	console_size += size;
-	console[console_size] = '\0';
-}
 
 static void fail(const char *what, tb_err err, const tb_instance *instance)
 {

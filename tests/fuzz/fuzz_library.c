@@ -4,6 +4,7 @@
 // NULLs; only what a pointer leads to is sound, and as large as the call is told, to the byte. One simulated instance serves many inputs, so that a
 // call that would wait for ever is -EDEADLK or -ETIME. No call may panic, write past a buffer, or return what is no error number.
 #include "fuzz_library.h"
+#include "kept_console.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -18,22 +19,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
-static char console[16384];
-static size_t console_size;
 static tb_instance *instance;
 static tb_context *admin, *context;
-
-static void console_keep(void *ctx, const char *bytes, size_t size)
-{
-	(void)ctx;
-	if (size >= sizeof console - console_size)
-		console_size = 0;
-	if (size >= sizeof console)
-		return;
-	memcpy(console + console_size, bytes, size);
-	console_size += size;
-	console[console_size] = '\0';
-}
 
 static void fail(const char *what, tb_err err)
 {

@@ -2,6 +2,7 @@
 //
 // The host half of fuzz_frame, fuzz_screen, fuzz_slab, fuzz_tunables and fuzz_unpack: one instance of one CPU with a small RAM serves all inputs; each is one call into it. A
 // broken belief inside panics the instance, which ends the program.
+#include "kept_console.h"
 #include "tbos/tbos.h"
 
 #include <stdint.h>
@@ -18,22 +19,6 @@ struct fuzz_input {
 
 int64_t tb_fuzz_mem(void *arg); // the kernel half, struct fuzz_input *
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
-
-// The end of what the instance says; leaks that a model provokes would fill the terminal.
-static char console[4096];
-static size_t console_size;
-
-static void console_keep(void *ctx, const char *bytes, size_t size)
-{
-	(void)ctx;
-	if (size >= sizeof console - console_size)
-		console_size = 0;
-	if (size >= sizeof console)
-		return;
-	memcpy(console + console_size, bytes, size);
-	console_size += size;
-	console[console_size] = '\0';
-}
 
 static tb_instance *instance_get(void)
 {

@@ -3,6 +3,7 @@
 // Fuzz target: monitor command lines with every command and its arguments, through tb_command(). One simulated instance serves many
 // inputs; it has a few milliseconds of virtual time, which bounds what `stress`, `bench` and `sleep` can cost, and is replaced when they
 // are used up or a line has switched it off. Nothing may panic or be left behind.
+#include "kept_console.h"
 #include "tbos/tbos.h"
 
 #include <errno.h>
@@ -16,21 +17,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
-static char console[16384];
-static size_t console_size;
 static tb_instance *instance;
-
-static void console_keep(void *ctx, const char *bytes, size_t size)
-{
-	(void)ctx;
-	if (size >= sizeof console - console_size)
-		console_size = 0;
-	if (size >= sizeof console)
-		return;
-	memcpy(console + console_size, bytes, size);
-	console_size += size;
-	console[console_size] = '\0';
-}
 
 static void fail(const char *what, tb_err err)
 {

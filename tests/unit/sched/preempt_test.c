@@ -108,7 +108,8 @@ TEST(sched, a_timer_preempts)
 	uint32_t wanted = simulated() ? 9 : CONFIG_TSAN ? 0 : 1; // under TSan a thread is preempted where it unmasks
 	struct thread_info info = {0};
 	// A busy host lets the moment pass before the body sleeps, so that there it takes more than ten, also until the hog has run at all.
-	for (uint32_t i = 0; i < 10 || (!simulated() && i < 10000 && (info.stats.preemptions < wanted || info.stats.run_ns == 0));
+	for (uint32_t i = 0;
+	     i < 10 || (!simulated() && i < 10000 && (info.stats.preemptions < wanted || info.stats.run_ns == 0));
 	     i++) {
 		uint64_t due_ns = clock_now_ns() + 20000 + (simulated() ? 0 : i * 1000);
 		sleep_until_ns(due_ns);
