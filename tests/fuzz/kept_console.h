@@ -10,7 +10,7 @@
 static char console[65536];
 static size_t console_size;
 
-static void console_keep(void *ctx, const char *bytes, size_t size)
+static inline void console_keep(void *ctx, const char *bytes, size_t size)
 {
 	(void)ctx;
 	if (size >= sizeof console - console_size)
