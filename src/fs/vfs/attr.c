@@ -233,15 +233,30 @@ err_t vfs_utimens(struct process *process, int32_t dirfd, const char *path, cons
 	return change_path(process, dirfd, path, at_flags, utimens_prepare, &change);
 }
 
+// A set-user-ID file whose contents a user changes loses the bit (inode(7)); a set-group-ID one if the group may run it, or the
+// user is not in the group.
+void change_drop_set_ids(const struct process *process, const struct inode *inode, struct attr_change *change)
+{
+	uint32_t mode = inode_mode(inode);
+	uint32_t drop = mode & (TB_S_ISUID | TB_S_ISGID);
+
+	if (drop == 0 || process_is_root(process))
+		return;
+	if (!(mode & 0010) && process_in_group(process, atomic_load_u32_relaxed_nopoint(&inode->gid)))
+		drop &= ~(uint32_t)TB_S_ISGID;
+	change->mask |= ATTR_MODE;
+	change->mode = mode & ~drop & 07777;
+}
+
 static err_t truncate_prepare(struct process *process, struct inode *inode, struct attr_change *change)
 {
-	(void)process;
 	if (inode_is(inode, TB_S_IFDIR))
 		return ERR(EISDIR);
 	if (!inode_is(inode, TB_S_IFREG))
 		return ERR(EINVAL);
 	change->mask |= ATTR_MTIME;
 	change->mtime = time_now();
+	change_drop_set_ids(process, inode, change);
 	return 0;
 }
 

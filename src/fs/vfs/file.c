@@ -98,18 +98,13 @@ static err_t file_read(struct file *file, uint64_t offset, void *buffer, size_t 
 	return err;
 }
 
-// A set-user-ID file that a user writes loses the bit (inode(7)); a set-group-ID one if the group may run it, or the
-// user is not in the group.
 static void drop_set_ids(struct process *process, struct inode *inode)
 {
-	uint32_t mode = inode_mode(inode);
-	uint32_t drop = mode & (TB_S_ISUID | TB_S_ISGID);
+	struct attr_change change = {0};
 
-	if (drop == 0 || process_is_root(process))
+	change_drop_set_ids(process, inode, &change);
+	if (change.mask == 0)
 		return;
-	if (!(mode & 0010) && process_in_group(process, atomic_load_u32_relaxed_nopoint(&inode->gid)))
-		drop &= ~(uint32_t)TB_S_ISGID;
-	struct attr_change change = {.mask = ATTR_MODE, .mode = mode & ~drop & 07777};
 	mutex_lock(&inode->lock);
 	err_t err = inode_change(inode, &change);
 	ASSERT(err == 0); // only sizes can fail

@@ -58,11 +58,12 @@ err_t file_make(const struct path *path, struct inode *inode, uint32_t flags, st
 }
 
 // O_TRUNC, by one who may write.
-static err_t truncate_opened(struct inode *inode)
+static err_t truncate_opened(const struct process *process, struct inode *inode)
 {
 	struct tb_time now = time_now();
 	struct attr_change change = {.mask = ATTR_SIZE | ATTR_MTIME | ATTR_CTIME, .mtime = now, .ctime = now};
 
+	change_drop_set_ids(process, inode, &change);
 	mutex_lock(&inode->lock);
 	err_t err = inode_change(inode, &change);
 	mutex_unlock(&inode->lock);
@@ -100,7 +101,7 @@ static err_t open_place(struct process *process, const struct path *path, struct
 	if (err == 0)
 		err = file_make(path, inode, flags, out);
 	if (err == 0 && !made && (flags & TB_O_TRUNC) && inode_is(inode, TB_S_IFREG)) {
-		err = truncate_opened(inode);
+		err = truncate_opened(process, inode);
 		if (err != 0)
 			file_put(*out);
 	}

@@ -266,7 +266,8 @@ size_t mapping_node_bytes(void);
 err_t inode_permission(const struct process *process, const struct inode *inode, uint32_t access) must_check;
 bool inode_owned(const struct process *process, const struct inode *inode); // by it, or it is uid 0
 bool process_is_root(const struct process *process);
-bool process_in_group(const struct process *process, uint32_t gid); // attr.c
+bool process_in_group(const struct process *process, uint32_t gid); // attr.c, as the next: who changes contents
+void change_drop_set_ids(const struct process *process, const struct inode *inode, struct attr_change *change);
 
 // Whether `name` in `dir` may be removed or replaced: write permission and the sticky bit. -EACCES, -EPERM.
 err_t inode_may_delete(const struct process *process, const struct inode *dir, const struct inode *victim) must_check;

@@ -102,6 +102,13 @@ void fsc_set_ids(struct fsc *fsc)
 	EXPECT(OK, write, fd, "y", 1, &done);
 	EXPECT(OK, close, fd);
 	EXPECT_EQ(fsc_mode(fsc, "g/mine"), TB_S_IFREG | 0755);
+	EXPECT(OK, chmod, "g/mine", 04755);
+	EXPECT(OK, truncate, "g/mine", 1);
+	EXPECT_EQ(fsc_mode(fsc, "g/mine"), TB_S_IFREG | 0755);
+	EXPECT(OK, chmod, "g/mine", 04755);
+	EXPECT(OK, open, TB_AT_FDCWD, "g/mine", TB_O_WRONLY | TB_O_TRUNC, 0, &fd);
+	EXPECT(OK, close, fd);
+	EXPECT_EQ(fsc_mode(fsc, "g/mine"), TB_S_IFREG | 0755);
 	EXPECT(OK, chmod, "g/mine", 02755); // not a member of its group: the bit does not stay
 	EXPECT_EQ(fsc_mode(fsc, "g/mine"), TB_S_IFREG | 0755);
 	EXPECT(OK, user, 0, 0);
