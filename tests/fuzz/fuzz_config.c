@@ -3,6 +3,7 @@
 // Fuzz target: struct tb_config. Six bytes give numbers; the rest is cut at newlines into policy, persona and command line. Either
 // tb_create() names what is wrong, or the instance boots, or its boot fails in order (the command line may ask for a failing
 // allocation); in any case nothing is left.
+#include "kept_console.h"
 #include "tbos/tbos.h"
 
 #include <errno.h>
@@ -14,19 +15,6 @@
 #define TEXTS 3u
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
-
-static char console[65536];
-static size_t console_size;
-
-static void console_keep(void *ctx, const char *bytes, size_t size)
-{
-	(void)ctx;
-	if (size >= sizeof console - console_size)
-		return;
-	memcpy(console + console_size, bytes, size);
-	console_size += size;
-	console[console_size] = '\0';
-}
 
 static void fail(const char *what, tb_err err, const tb_instance *instance)
 {

@@ -27,13 +27,7 @@ static tb_instance *instance_get(void)
 
 	if (instance != NULL)
 		return instance;
-	tb_config_init(&config);
-	config.engine = TB_ENGINE_THREADS;
-	config.cpu_count = 1;
-	config.mem_bytes = RAM_BYTES;
-	config.flags = TB_CONFIG_QUIET;
-	config.seed = 1;
-	config.write_fn = console_keep;
+	quiet_config(&config, TB_ENGINE_THREADS, 1, RAM_BYTES, 0);
 	if (tb_create(&config, &instance) != 0 || tb_boot(instance) != 0) {
 		fprintf(stderr, "fuzz_mem: %s\n", tb_error(instance));
 		exit(2);

@@ -29,14 +29,7 @@ static void instance_make(void)
 {
 	struct tb_config config;
 
-	tb_config_init(&config);
-	config.engine = TB_ENGINE_SIM;
-	config.cpu_count = 2;
-	config.mem_bytes = RAM_BYTES;
-	config.flags = TB_CONFIG_QUIET;
-	config.seed = 1;
-	config.time_limit_ns = LIFE_NS;
-	config.write_fn = console_keep;
+	quiet_config(&config, TB_ENGINE_SIM, 2, RAM_BYTES, LIFE_NS);
 	tb_err err = tb_create(&config, &instance);
 	if (err == 0)
 		err = tb_boot(instance);
