@@ -21,6 +21,7 @@ static const char *const policies[POLICY_COUNT] = {"rr", "random", "pct:3"};
 struct options {
 	uint32_t limit, twins, cpus, trials;
 	uint64_t seed;
+	uint32_t share, shares; // every shares-th program, from this one on
 	const char *only;
 	const char *json;
 };
@@ -168,6 +169,8 @@ static int run(const struct options *options)
 		struct finding *finding = &findings[count];
 		if (options->only != NULL && strcmp(options->only, infos[count].name) != 0)
 			continue;
+		if (i % options->shares != options->share)
+			continue;
 		examine(options, i, finding);
 		bool ok = finding->trouble[0] == '\0';
 		failed += !ok;
@@ -190,10 +193,10 @@ static int run(const struct options *options)
 
 int main(int argc, char **argv)
 {
-	struct options options = {.limit = 10000, .twins = 2000, .cpus = 4, .trials = 3, .seed = 1};
+	struct options options = {.limit = 10000, .twins = 2000, .cpus = 4, .trials = 3, .seed = 1, .shares = 1};
 	static const struct option longs[] = {{"limit", 1, NULL, 'l'},  {"twins", 1, NULL, 't'}, {"cpus", 1, NULL, 'c'},
 					      {"trials", 1, NULL, 'n'}, {"seed", 1, NULL, 's'},  {"only", 1, NULL, 'o'},
-					      {"json", 1, NULL, 'j'},   {NULL, 0, NULL, 0}};
+					      {"json", 1, NULL, 'j'},   {"share", 1, NULL, 'h'}, {NULL, 0, NULL, 0}};
 	int option;
 	while ((option = getopt_long(argc, argv, "", longs, NULL)) != -1) {
 		switch (option) {
@@ -218,14 +221,20 @@ int main(int argc, char **argv)
 		case 'j':
 			options.json = optarg;
 			break;
+		case 'h':
+			if (sscanf(optarg, "%u/%u", &options.share, &options.shares) != 2)
+				options.shares = 0;
+			break;
 		default:
 			fprintf(stderr,
 				"usage: %s [--limit N] [--twins N] [--cpus N] [--trials 1..15] [--seed N] [--only "
-				"NAME] [--json FILE]\n",
+				"NAME] [--share K/N] [--json FILE]\n",
 				argv[0]);
 			return 2;
 		}
 	}
+	if (options.shares == 0 || options.share >= options.shares)
+		return 2;
 	if (options.trials == 0 || options.trials > 15 || options.limit == 0)
 		return 2;
 	return run(&options);
