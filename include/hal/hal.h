@@ -11,7 +11,7 @@
 
 #include "hal/inline.h"
 
-#define HAL_VERSION 3u
+#define HAL_VERSION 4u
 #define HAL_MAX_NODES (CONFIG_TINY ? 1u : 8u)
 #define HAL_NAME_SIZE (CONFIG_TINY ? 16u : 32u)
 #define HAL_CMDLINE_SIZE (CONFIG_TINY ? 32u : 512u)

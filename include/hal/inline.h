@@ -28,6 +28,7 @@ enum hal_irq {
 	HAL_IRQ_CALL = 1u << 3,    // the host asks for a call: hal_call_take()
 	HAL_IRQ_STOP = 1u << 4,    // the host wants an orderly shutdown
 	HAL_IRQ_PANEL = 1u << 5,   // a key has changed: hal_panel_keys()
+	HAL_IRQ_BLOCK = 1u << 6,   // a request to a disk is done: hal_block_take()
 	HAL_IRQ_POINT = 1u << 31,  // never delivered: kept set by the simulator, so that every unmask asks it
 };
 

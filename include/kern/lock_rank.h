@@ -24,12 +24,17 @@ enum lock_rank {
 	LOCK_RANK_MOUNTS,      // mount trees
 	LOCK_RANK_RENAME,      // renames between directories of a filesystem
 	LOCK_RANK_INODE,       // nested: parents first, then by number
+	LOCK_RANK_FS_EPOCH,    // a filesystem's operations, and who excludes them
 	LOCK_RANK_FLUSH,       // page cache: one flush of an inode at a time
 	LOCK_RANK_CACHE_USERS, // page cache: who has a flusher
-	LOCK_RANK_PRESSURE,    // mem: list of pressure callbacks; anybody who allocates may come to it
-	LOCK_RANK_CACHE_LIST,  // slab: list of caches
-	LOCK_RANK_TTY,         // a terminal; who prints may hold any of those above
-	LOCK_RANK_VC,          // virtual consoles: what is on the screen
+	LOCK_RANK_FS_TREE,     // a filesystem's own, nested as it says
+	LOCK_RANK_FS_SPACE,
+	LOCK_RANK_BLOCK_LIST,   // block devices: which there are, and who uses them
+	LOCK_RANK_BLOCK_DRIVER, // what a driver sleeps on when it begins a command
+	LOCK_RANK_PRESSURE,     // mem: list of pressure callbacks; anybody who allocates may come to it
+	LOCK_RANK_CACHE_LIST,   // slab: list of caches
+	LOCK_RANK_TTY,          // a terminal; who prints may hold any of those above
+	LOCK_RANK_VC,           // virtual consoles: what is on the screen
 	LOCK_RANK_SLEEPING_LAST,
 
 	// Spinlocks that no interrupt takes. They are held unmasked, so they come before all that interrupts take: an interrupt may
@@ -65,6 +70,7 @@ enum lock_rank {
 	// Spinlocks that interrupts take too: masked everywhere.
 	LOCK_RANK_SPIN_TEST_IRQ,
 	LOCK_RANK_CONSOLE_PULL,
+	LOCK_RANK_BLOCK_QUEUE,
 	LOCK_RANK_WAITQ, // wait queues and the inner lock of sleeping locks
 	LOCK_RANK_TIMER,
 	LOCK_RANK_RUNQ,

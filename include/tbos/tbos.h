@@ -40,6 +40,30 @@ enum tb_config_flags {
 	TB_CONFIG_STEPPED = 1u << 4
 };
 
+// A disk of the machine: a file or block device of the host. Nobody else may have it open for writing. Under TB_ENGINE_SIM the image stays as it
+// is: what is written lives in memory, and goes with the instance unless it is to be published.
+enum tb_disk_flags {
+	TB_DISK_READ_ONLY = 1u << 0,
+	TB_DISK_PUBLISH =
+		1u
+		<< 1 // TB_ENGINE_SIM: tb_destroy() writes into the file what the disk holds, after a power cut what survived
+};
+
+struct tb_disk {
+	const char *path;
+	uint32_t flags;          // enum tb_disk_flags
+	uint32_t logical_bytes;  // 512 or 4096; 0: 512, or the device's
+	uint32_t physical_bytes; // what a power cut destroys whole, 512 … 65536; 0: 4096, or the device's
+	uint32_t reserved;
+	uint64_t offset_bytes; // where the disk begins in the file
+	uint64_t size_bytes;   // 0: to the file's end; else a file that does not exist, or is empty, is made so large
+	// TB_ENGINE_SIM: "eio=N,full=N,lost=N,torn=N,misdirected=N,stale=N,flip=N,lying=N,slow=N", each one request in N;
+	// "cut=N": the power goes with the N-th write, and the instance ends with TB_STATUS_POWER_CUT. NULL: none.
+	const char *faults;
+};
+
+#define TB_STATUS_POWER_CUT 254
+
 struct tb_trace_record {
 	uint64_t ts_ns;
 	uint32_t cpu;
@@ -84,6 +108,11 @@ struct tb_config {
 	// A file of the host whose archive (cpio newc; plain, LZ4 or Zstandard) is unpacked into the root filesystem before tb_boot()
 	// returns; one that is damaged makes the boot fail, and the console says where and why. NULL: the tree begins empty.
 	const char *initramfs_path;
+
+	// Up to 16, "disk0" and so on inside; copied. Threads: the library's own threads do their I/O.
+	const struct tb_disk *disks;
+	uint32_t disk_count;
+	uint32_t reserved3;
 };
 
 // Fills *config with the defaults above.

@@ -39,8 +39,10 @@ static tb_err config_check(const struct tb_config *config)
 		return host_fail(NULL, -EINVAL, "cmdline: longer than %u bytes", HAL_CMDLINE_SIZE - 1);
 	if (config->poison > 0xff)
 		return host_fail(NULL, -EINVAL, "poison: %u is no byte", config->poison);
-	if (config->reserved != 0 || config->reserved2 != 0)
+	if (config->reserved != 0 || config->reserved2 != 0 || config->reserved3 != 0)
 		return host_fail(NULL, -EINVAL, "reserved fields must be 0");
+	if (config->disk_count > HAL_BLOCK_MAX || (config->disk_count != 0 && config->disks == NULL))
+		return host_fail(NULL, -EINVAL, "disks: %u, at most %u", config->disk_count, HAL_BLOCK_MAX);
 	if (config->engine != TB_ENGINE_SIM && (config->sim || config->record_path || config->replay_path))
 		return host_fail(NULL, -EINVAL, "sim, record_path and replay_path need the sim engine");
 	if ((config->flags & TB_CONFIG_STEPPED) != 0 && (config->engine != TB_ENGINE_SIM || config->sim != NULL))
@@ -58,6 +60,24 @@ static tb_err string_copy(const char **string)
 	return *string != NULL ? 0 : host_fail(NULL, -ENOMEM, "no host memory");
 }
 
+static tb_err disks_copy(struct tb_config *config, const struct tb_config *from)
+{
+	if (from->disk_count == 0)
+		return 0;
+	struct tb_disk *disks = calloc(from->disk_count, sizeof *disks);
+	if (disks == NULL)
+		return host_fail(NULL, -ENOMEM, "no host memory");
+	config->disks = disks;
+	for (uint32_t i = 0; i < from->disk_count; i++) {
+		disks[i] = from->disks[i];
+		tb_err path = string_copy(&disks[i].path), faults = string_copy(&disks[i].faults);
+		config->disk_count = i + 1;
+		if (path != 0 || faults != 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
 static tb_err config_copy(struct tb_instance *instance, const struct tb_config *from)
 {
 	struct tb_config *config = &instance->config;
@@ -66,6 +86,8 @@ static tb_err config_copy(struct tb_instance *instance, const struct tb_config *
 	size_t count = sizeof strings / sizeof strings[0];
 
 	*config = *from;
+	config->disks = NULL;
+	config->disk_count = 0;
 	if (config->persona == NULL)
 		config->persona = CONFIG_PERSONA;
 	for (size_t i = 0; i < count; i++) {
@@ -76,7 +98,7 @@ static tb_err config_copy(struct tb_instance *instance, const struct tb_config *
 			return err;
 		}
 	}
-	return 0;
+	return disks_copy(config, from);
 }
 
 void host_config_release(struct tb_instance *instance)
@@ -86,6 +108,11 @@ void host_config_release(struct tb_instance *instance)
 				 config->record_path, config->replay_path, config->initramfs_path};
 	for (size_t i = 0; i < sizeof strings / sizeof strings[0]; i++)
 		free((void *)(uintptr_t)strings[i]);
+	for (uint32_t i = 0; i < config->disk_count; i++) {
+		free((void *)(uintptr_t)config->disks[i].path);
+		free((void *)(uintptr_t)config->disks[i].faults);
+	}
+	free((void *)(uintptr_t)config->disks);
 }
 
 static tb_err persona_apply(struct tb_instance *instance)

@@ -34,11 +34,13 @@
 //
 // Files: host_tb.c the tb_* calls · host_config.c checks and copies the configuration · host_slot.c slots and RAM ·
 //   host_door.c hal_* to engine · host_context.c, host_switch.S contexts · host_thread.c records of host threads · host_fiber.c
-//   sanitizers · host_console.c, host_input.c console · host_module.c modules · host_fault.c SIGSEGV · host_backtrace.c,
+//   sanitizers · host_console.c, host_input.c console · host_module.c modules · host_disk.c,
+//   host_disk_io.c disks · host_fault.c SIGSEGV · host_backtrace.c,
 //   host_symbol.c panic · host_clock.c host clocks · terminal.c a terminal's raw mode, for programs.
 #ifndef HOST_IMPL_H
 #define HOST_IMPL_H
 
+#include "hal/block.h"
 #include "hal/call.h"
 #include "hal/clock.h"
 #include "hal/console.h"
@@ -68,6 +70,7 @@ struct tb_instance;
 struct host_engine;
 struct host_fibers;
 struct host_input;
+struct host_disk;
 
 // ---- host threads (host_thread.c) -----------------------------------------------------------------------------------
 
@@ -158,6 +161,8 @@ struct tb_instance {
 	struct host_ram ram;
 	struct host_console console;
 	struct host_module modules[HOST_MODULE_COUNT];
+	struct host_disk *disks; // host_disk.h
+	uint32_t disk_count;
 	struct host_fibers *fibers; // instrumented builds
 	uint64_t clock_base_ns;     // CLOCK_MONOTONIC at creation
 
@@ -294,10 +299,18 @@ struct host_engine {
 	struct hal_window (*console_window)(struct tb_instance *instance); // K; instead of ours
 	tb_err (*module_opened)(struct tb_instance *instance, const char *name,
 				struct host_module *module); // H; may refuse
+	// H. The kernel asks what disks there are; an error: none. NULL: no interest.
+	tb_err (*disks_asked)(struct tb_instance *instance);
+	// H. The block door, requests checked. HOST_POWER_CUT: the instance ends now.
+	tb_err (*block_submit)(struct tb_instance *instance, const struct hal_block_request *request, bool *done);
+	bool (*block_take)(struct tb_instance *instance, uint32_t *disk, uint32_t *slot, tb_err *err);
+
 	// H, on the host stack of the driver whose kernel code faulted, after the report; the instance is HALTED and panicked.
 	// When it returns, this host thread goes on where it entered the kernel, as after host_context_abandon().
 	void (*faulted)(struct tb_instance *instance, struct host_thread *thread);
 };
+
+#define HOST_POWER_CUT 1 // no error number
 
 extern const struct host_engine host_engine_threads;
 extern const struct host_engine host_engine_sim;

@@ -3,6 +3,7 @@
 // The calls of tbos/tbos.h that host programs make: arguments and states are checked here, the engine does the rest.
 #include "host_config.h"
 #include "host_console.h"
+#include "host_disk.h"
 #include "host_fault.h"
 #include "host_fiber.h"
 #include "host_module.h"
@@ -177,6 +178,7 @@ static tb_err instance_undo(struct tb_instance *instance)
 	host_modules_close(instance);
 	if (instance->engine_ready)
 		err = instance->engine->destroy(instance);
+	host_disks_close(instance);
 	host_fibers_destroy(instance);
 	if (instance->ram.mapped_count > 0)
 		host_slot_close(instance);
@@ -206,6 +208,8 @@ tb_err tb_create(const struct tb_config *config, tb_instance **out)
 	}
 	if (err == 0)
 		err = host_fault_install();
+	if (err == 0)
+		err = host_disks_open(instance);
 	if (err == 0)
 		err = host_slot_open(instance, instance->config.slot);
 	if (err == 0)

@@ -17,6 +17,11 @@ static const char usage[] =
 	"  --cpus N               processors, 1 to 64 (the persona's)\n"
 	"  --mem SIZE             memory, 2M to 3G (the persona's)\n"
 	"  --initramfs FILE       fill the tree from a cpio archive: plain, LZ4 or Zstandard\n"
+	"  --disk FILE[,OPTION…]  a disk: an image or block device of the host, up to 16 times. ro; size=N makes it;\n"
+	"                         offset=N; logical=N; physical=N; sim: publish writes the image at the end, and "
+	"faults:\n"
+	"                         eio, full, lost, torn, misdirected, stale, flip, lying, slow =N (one in N), cut=N "
+	"(power)\n"
 	"  -c, --command LINE     run monitor commands, then power off; exit with the last one's status\n"
 	"  --seed N               seed of everything that chance decides (1)\n"
 	"  --clock real|stepped   sim: stepped is one CPU, and time that moves only when it is idle (real)\n"
@@ -41,6 +46,7 @@ enum {
 	OPT_MEM,
 	OPT_SEED,
 	OPT_INITRAMFS,
+	OPT_DISK,
 	OPT_CLOCK,
 	OPT_POLICY,
 	OPT_RECORD,
@@ -55,16 +61,27 @@ enum {
 	OPT_VERSION
 };
 
-static const struct option longs[] = {{"engine", 1, NULL, OPT_ENGINE},   {"persona", 1, NULL, OPT_PERSONA},
-				      {"cpus", 1, NULL, OPT_CPUS},       {"mem", 1, NULL, OPT_MEM},
-				      {"command", 1, NULL, 'c'},         {"initramfs", 1, NULL, OPT_INITRAMFS},
-				      {"seed", 1, NULL, OPT_SEED},       {"clock", 1, NULL, OPT_CLOCK},
-				      {"policy", 1, NULL, OPT_POLICY},   {"record", 1, NULL, OPT_RECORD},
-				      {"replay", 1, NULL, OPT_REPLAY},   {"verify", 0, NULL, OPT_VERIFY},
-				      {"trace", 1, NULL, OPT_TRACE},     {"time-limit", 1, NULL, OPT_TIME_LIMIT},
-				      {"slot", 1, NULL, OPT_SLOT},       {"json", 0, NULL, OPT_JSON},
-				      {"quiet", 0, NULL, OPT_QUIET},     {"help", 0, NULL, OPT_HELP},
-				      {"version", 0, NULL, OPT_VERSION}, {NULL, 0, NULL, 0}};
+static const struct option longs[] = {{"engine", 1, NULL, OPT_ENGINE},
+				      {"persona", 1, NULL, OPT_PERSONA},
+				      {"cpus", 1, NULL, OPT_CPUS},
+				      {"mem", 1, NULL, OPT_MEM},
+				      {"command", 1, NULL, 'c'},
+				      {"initramfs", 1, NULL, OPT_INITRAMFS},
+				      {"seed", 1, NULL, OPT_SEED},
+				      {"clock", 1, NULL, OPT_CLOCK},
+				      {"policy", 1, NULL, OPT_POLICY},
+				      {"record", 1, NULL, OPT_RECORD},
+				      {"replay", 1, NULL, OPT_REPLAY},
+				      {"verify", 0, NULL, OPT_VERIFY},
+				      {"trace", 1, NULL, OPT_TRACE},
+				      {"time-limit", 1, NULL, OPT_TIME_LIMIT},
+				      {"slot", 1, NULL, OPT_SLOT},
+				      {"json", 0, NULL, OPT_JSON},
+				      {"quiet", 0, NULL, OPT_QUIET},
+				      {"help", 0, NULL, OPT_HELP},
+				      {"version", 0, NULL, OPT_VERSION},
+				      {"disk", 1, NULL, OPT_DISK},
+				      {NULL, 0, NULL, 0}};
 
 struct suffix {
 	const char *name;
@@ -100,6 +117,11 @@ static bool parse_number(const char *option, const char *text, const struct suff
 	}
 	*out = number;
 	return true;
+}
+
+bool options_number(const char *option, const char *text, uint64_t max, uint64_t *out)
+{
+	return parse_number(option, text, sizes, 0, max, out);
 }
 
 static bool parse_engine(const char *text, struct sim_options *options)
@@ -150,6 +172,8 @@ static bool parse_value(int option, const char *text, struct sim_options *option
 		return parse_number("seed", text, plain, 0, UINT64_MAX, &options->seed);
 	case OPT_TIME_LIMIT:
 		return parse_number("time-limit", text, times, 1, UINT64_MAX / 2, &options->time_limit_ns);
+	case OPT_DISK:
+		return disk_parse(text, options);
 	case OPT_ENGINE:
 		return parse_engine(text, options);
 	case OPT_CLOCK:
@@ -188,6 +212,11 @@ static bool check(const struct sim_options *options)
 		fprintf(stderr, "tbos-sim: --verify runs twice, so it needs -c and not a terminal\n");
 		return false;
 	}
+	for (uint32_t i = 0; i < options->disk_count; i++)
+		if (options->verify && (options->disks[i].flags & TB_DISK_PUBLISH) != 0) {
+			fprintf(stderr, "tbos-sim: --verify runs twice, so no disk is published\n");
+			return false;
+		}
 	if (options->record_path != NULL && options->replay_path != NULL) {
 		fprintf(stderr, "tbos-sim: --record and --replay exclude each other\n");
 		return false;

@@ -69,6 +69,8 @@ static void run_config(struct tb_config *config, const struct sim_options *optio
 	config->record_path = options->record_path;
 	config->replay_path = options->replay_path;
 	config->initramfs_path = options->initramfs_path;
+	config->disks = options->disks;
+	config->disk_count = options->disk_count;
 	config->poison = poison;
 	config->time_limit_ns = options->time_limit_ns;
 	config->write_fn = run_write;

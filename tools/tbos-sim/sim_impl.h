@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// tbos-sim: one instance of TBOS as a Linux process. main.c chooses; options.c reads the command line; run.c makes,
+// tbos-sim: one instance of TBOS as a Linux process. main.c chooses; options.c and disk.c read the command line; run.c makes,
 // boots, commands and ends an instance and collects what can be reported; persona.c goes on in another executable; verify.c runs twice and compares; report.c prints
 // the report; trace_file.c writes the event log (Chrome Trace Event JSON, which Perfetto opens).
 //
@@ -22,6 +22,8 @@ enum sim_exit {
 	EXIT_INTERRUPTED = 130
 };
 
+#define SIM_DISKS_MAX 16u
+
 struct sim_options {
 	uint32_t engine; // enum tb_engine
 	uint32_t cpus;
@@ -36,6 +38,8 @@ struct sim_options {
 	const char *trace_path;
 	const char *initramfs_path;
 	const char *commands; // NULL: the monitor on the console
+	struct tb_disk disks[SIM_DISKS_MAX];
+	uint32_t disk_count;
 	bool stepped;
 	bool verify;
 	bool json;
@@ -58,6 +62,9 @@ struct trace_file;
 
 // 0 go on, else the exit status: 0 is never an error here; --help and --version print and set *done.
 int options_parse(int argc, char **argv, struct sim_options *options, bool *done);
+bool options_number(const char *option, const char *text, uint64_t max,
+		    uint64_t *out);                             // with K, M, G; complains itself
+bool disk_parse(const char *text, struct sim_options *options); // disk.c: one --disk; complains itself
 
 // One run. `poison` as tb_config.poison; `silent` drops the console output (it still counts and is hashed).
 void run_once(const struct sim_options *options, uint32_t poison, bool silent, struct sim_result *result);

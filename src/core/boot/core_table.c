@@ -5,6 +5,7 @@
 #include "boot_impl.h"
 
 #include "kern/base.h"
+#include "kern/block.h"
 #include "kern/console.h"
 #include "kern/mem.h"
 #include "kern/monitor.h"
@@ -40,6 +41,7 @@ INIT(sched, sched_init)
 INIT(timers, timer_init)
 INIT(cpus, sched_start_cpus)
 INIT(console, console_init)
+INIT(block, block_init)
 INIT(processes, process_init)
 INIT(api, api_init)
 INIT(monitor, monitor_init)
@@ -54,6 +56,7 @@ ROW(timers, STAGE_SCHED, init_timers, NULL, NULL);
 ROW(cpus, STAGE_CPUS, init_cpus, NULL, NULL);
 ROW(rcu, STAGE_SERVICES, init_rcu, rcu_stop, rcu_check);
 ROW(console, STAGE_SERVICES, init_console, console_stop, NULL);
+ROW(block, STAGE_SERVICES, init_block, block_stop, block_check);
 ROW(processes, STAGE_SERVICES, init_processes, process_stop, process_check);
 ROW(calls, STAGE_FRONT, call_init, call_stop, NULL);
 const struct component component_api = {

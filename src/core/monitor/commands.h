@@ -13,15 +13,18 @@
 	X(chvt)                                                                                                        \
 	X(counters)                                                                                                    \
 	X(cpus)                                                                                                        \
+	X(disks)                                                                                                       \
 	X(dmesg)                                                                                                       \
 	X(drill)                                                                                                       \
 	X(echo)                                                                                                        \
 	X(help)                                                                                                        \
 	X(locks)                                                                                                       \
 	X(mem)                                                                                                         \
+	X(partitions)                                                                                                  \
 	X(persona)                                                                                                     \
 	X(poweroff)                                                                                                    \
 	X(ps)                                                                                                          \
+	X(ramdisk)                                                                                                     \
 	X(slab)                                                                                                        \
 	X(sleep)                                                                                                       \
 	X(source)                                                                                                      \

@@ -4,7 +4,7 @@
 // switch if one is wanted and preemption is on.
 #include "runq.h"
 
-#define IRQ_CAUSES 5
+#define IRQ_CAUSES 7
 
 void irq_handler_set(enum hal_irq cause, irq_handler handler)
 {

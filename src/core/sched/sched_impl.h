@@ -194,7 +194,7 @@ struct sched_state {
 	uint32_t biased;                   // immutable: hal_cpu_barrier() works
 	uint32_t slice_us;                 // atomic
 	uint32_t thread_limit;             // immutable
-	irq_handler handlers[5];           // by bit of enum hal_irq
+	irq_handler handlers[7];           // by bit of enum hal_irq
 	struct spinlock threads_lock;
 	struct list threads; // all_link
 	uint32_t thread_count;

@@ -9,6 +9,7 @@ _Static_assert(1u << SIM_DUE_IPI == HAL_IRQ_IPI, "a due is its interrupt's bit")
 _Static_assert(1u << SIM_DUE_CONSOLE == HAL_IRQ_CONSOLE, "a due is its interrupt's bit");
 _Static_assert(1u << SIM_DUE_CALL == HAL_IRQ_CALL, "a due is its interrupt's bit");
 _Static_assert(1u << SIM_DUE_STOP == HAL_IRQ_STOP, "a due is its interrupt's bit");
+_Static_assert(1u << SIM_DUE_BLOCK == HAL_IRQ_BLOCK, "a due is its interrupt's bit");
 
 static uint64_t earlier(uint64_t a, uint64_t b)
 {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // The sim engine's table, and the operations that come from host calls: each is a caller that enters the world.
+#include "sim_disk.h"
 #include "sim_engine.h"
 
 #include <errno.h>
@@ -36,6 +37,13 @@ static tb_err world_get(const struct tb_config *config, struct tb_sim **sim)
 	return config->sim != NULL ? 0 : sim_world_create(&options, sim);
 }
 
+static void instance_free(struct sim_instance *instance)
+{
+	sim_disks_free(instance);
+	sim_console_destroy(instance);
+	free(instance);
+}
+
 static tb_err instance_create(struct tb_instance *host, struct sim_instance **out)
 {
 	struct sim_instance *instance = calloc(1, sizeof(*instance) + host->cpu_count * sizeof(instance->cpus[0]));
@@ -44,18 +52,14 @@ static tb_err instance_create(struct tb_instance *host, struct sim_instance **ou
 	instance->host = host;
 	instance->cpu_count = host->cpu_count;
 	tb_err err = sim_console_create(instance);
+	if (err == 0)
+		err = sim_disks_open(instance);
 	if (err != 0) {
-		free(instance);
+		instance_free(instance);
 		return err;
 	}
 	*out = instance;
 	return 0;
-}
-
-static void instance_free(struct sim_instance *instance)
-{
-	sim_console_destroy(instance);
-	free(instance);
 }
 
 tb_err sim_create(struct tb_instance *host)
@@ -97,10 +101,11 @@ tb_err sim_destroy(struct tb_instance *host)
 	struct sim_caller caller = {.kind = SIM_CALLER_DESTROY, .instance = instance};
 	struct tb_sim *sim = instance->sim;
 	tb_err err = sim_run(sim, &caller);
+	tb_err published = sim_disks_publish(instance);
 	if (instance->private_world)
 		err = sim_world_destroy(sim);
 	instance_free(instance);
-	return err;
+	return err != 0 ? err : published;
 }
 
 // ---- requests ---------------------------------------------------------------------------------------------------------
@@ -220,5 +225,8 @@ const struct host_engine host_engine_sim = {
 	.console_wait = sim_console_wait,
 	.console_window = sim_console_window,
 	.module_opened = sim_module_opened,
+	.disks_asked = sim_disks_asked,
+	.block_submit = sim_block_submit,
+	.block_take = sim_block_take,
 	.faulted = sim_faulted,
 };

@@ -13,6 +13,7 @@
 //     call       a instance, b kind     a host call entered: time; a command line follows as `output` does
 //     module     a instance             size, four words of SHA-256, name packed
 //     instance   a instance, b CPUs     created: memory, flags, the world's seed
+//     disk       a instance, b disk     a request was submitted: operation | flags << 8 | slot << 32, offset, size, then what a write writes
 //     halt       a instance, b panicked halted: status; console output after a panic is not hashed (it shows addresses)
 //
 // The 64-bit rolling mix beside it is for cheap comparison while running (decision log, replay): every word enters it too.
@@ -32,7 +33,8 @@ enum sim_hash_tag {
 	SIM_HASH_CALL = 5 << 4,
 	SIM_HASH_MODULE = 6 << 4,
 	SIM_HASH_INSTANCE = 7 << 4,
-	SIM_HASH_HALT = 8 << 4
+	SIM_HASH_HALT = 8 << 4,
+	SIM_HASH_DISK = 9 << 4
 };
 
 struct sim_hash {

@@ -23,7 +23,7 @@
 //
 // 5 Inputs   Host calls, new instances and console bytes enter only while attention is served, at a known decision and time; they
 //   are recorded there and replayed there. With one host thread and input from a file they are the same in every run without
-//   a log. Input from a file or pipe is taken line by line, when a kernel thread waits for it, all CPUs are idle, nothing but
+//   a log. What a disk's image holds is an input too: its hash enters with the instance. Input from a file or pipe is taken line by line, when a kernel thread waits for it, all CPUs are idle, nothing but
 //   timers is under way to them and a host thread is in tb_wait(): that may take for ever. A terminal's when it comes.
 //
 // 6 Hash and log   sim_hash.h says what the trace hash covers, sim_log.h what the log holds. A replay takes the decisions from the
@@ -34,7 +34,8 @@
 //   but sequentially consistent: weak memory is TSan's job on the threads engine.
 //
 // Files: sim_engine.c table · sim_world.c worlds · sim_sched.c points · sim_due.c time and interrupts · sim_door.c doors · sim_drive.c
-//   host threads · sim_enter.c what enters · sim_console.c input · sim_record.c, sim_replay.c logs · sim_report.c words for people ·
+//   host threads · sim_enter.c what enters · sim_console.c input · sim_disk.c, sim_overlay.c,
+//   sim_fault.c disks · sim_record.c, sim_replay.c logs · sim_report.c words for people ·
 //   sim_tb.c tb_sim_* · sim_policy*.c · sim_cost.c · sim_hash.c · sim_sha256*.c · sim_log_*.c
 //
 // Locks: sim.lock guards callers, driven. Never held while a kernel stack runs. All else belongs to the driver.
@@ -61,6 +62,8 @@ enum sim_due {
 	SIM_DUE_CONSOLE,
 	SIM_DUE_CALL,
 	SIM_DUE_STOP,
+	SIM_DUE_PANEL, // never: there is none
+	SIM_DUE_BLOCK,
 	SIM_DUE_COUNT
 };
 
@@ -113,6 +116,7 @@ struct sim_instance {
 	uint64_t next_token;
 	struct sim_call *calls;      // entered, in order
 	struct sim_console *console; // NULL: no input
+	struct sim_disks *disks;     // NULL: it has none
 	struct sim_stream entropy;
 	uint32_t cpu_count;
 	struct sim_cpu cpus[];
@@ -174,6 +178,7 @@ struct sim_stop {
 	uint64_t a, b;
 };
 
+struct sim_disks;
 struct sim_recorder;
 struct sim_replay;
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // The threads engine's table: making and ending its part of an instance, the time limit, and the doors that are a line.
+#include "thr_block.h"
 #include "thr_impl.h"
 
 #include <errno.h>
@@ -100,7 +101,12 @@ static tb_err engine_create(struct tb_instance *instance)
 		goto fail;
 	}
 	instance->engine_data = thr;
-	err = watchdog_start(instance);
+	err = thr_disks_open(instance);
+	if (err == 0) {
+		err = watchdog_start(instance);
+		if (err != 0)
+			thr_disks_close(instance);
+	}
 	if (err != 0) {
 		engine_free(thr);
 		goto fail;
@@ -118,6 +124,7 @@ static tb_err engine_destroy(struct tb_instance *instance)
 	if (thr->watchdog_runs)
 		pthread_join(thr->watchdog, NULL);
 	thr_quiesce(instance);
+	thr_disks_close(instance);
 	for (uint32_t i = 0; i < instance->cpu_count; i++)
 		thr_home_release(&thr->cpus[i]);
 	thr_pool_unreserve(instance->cpu_count);
@@ -238,6 +245,8 @@ const struct host_engine host_engine_threads = {
 	.call_sleeping = thr_call_sleeping,
 	.entropy = engine_entropy,
 	.trace_event = engine_trace_event,
+	.block_submit = thr_block_submit,
+	.block_take = thr_block_take,
 	.halt = engine_halt,
 	.faulted = engine_faulted,
 };

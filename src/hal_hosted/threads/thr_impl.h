@@ -42,6 +42,7 @@
 #define THR_CACHE_LINE 64
 
 struct thr_cpu;
+struct thr_disks;
 
 // ---- calls (thr_call.c) ---------------------------------------------------------------------------------------------
 
@@ -115,6 +116,7 @@ struct thr_instance {
 	struct thr_call *waiting; // under lock
 	pthread_t watchdog;
 	bool watchdog_runs;
+	struct thr_disks *disks; // thr_block.c; NULL: it has none
 	struct thr_cpu cpus[];
 };
 
