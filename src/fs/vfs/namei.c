@@ -12,6 +12,9 @@ err_t change_begin(struct change *change, struct process *process, int32_t dirfd
 	err_t err = walk_path(&change->walk, process, dirfd, path, WALK_PARENT | walk_flags);
 	if (err != 0 || change->walk.last_kind != LAST_NORMAL)
 		return err;
+	if (change->walk.last_slash &&
+	    (walk_flags & WALK_CREATE)) // before anybody looks whether the directory is still there
+		return ERR(EISDIR);
 	struct inode *dir = dentry_inode(change->walk.at.dentry);
 	mutex_lock(&dir->lock);
 	err = dentry_lookup_locked(change->walk.at.dentry, &change->walk.last, &change->dentry);

@@ -131,12 +131,11 @@ static err_t open_new(struct process *process, int32_t dirfd, const char *path, 
 {
 	struct change change;
 	bool exclusive = (flags & TB_O_EXCL) != 0;
-	err_t err = change_begin(&change, process, dirfd, path, exclusive || (flags & TB_O_NOFOLLOW) ? 0 : WALK_FOLLOW);
+	uint32_t follow = exclusive || (flags & TB_O_NOFOLLOW) ? 0 : WALK_FOLLOW;
+	err_t err = change_begin(&change, process, dirfd, path, follow | WALK_CREATE);
 
 	if (err == 0 && change.dentry == NULL)
 		err = exclusive ? ERR(EEXIST) : ERR(EISDIR);
-	if (err == 0 && change.walk.last_slash)
-		err = ERR(EISDIR);
 	if (err == 0 && dentry_inode(change.dentry) != NULL)
 		err = exclusive ? ERR(EEXIST) : -EAGAIN;
 	if (err == 0)

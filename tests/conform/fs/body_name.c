@@ -383,6 +383,12 @@ void fsc_dirfd(struct fsc *fsc)
 	EXPECT(OK, mkdir, dir, "sub", 0755);
 	EXPECT(OK, unlink, dir, "in", 0);
 	EXPECT(OK, unlink, dir, "sub", TB_AT_REMOVEDIR);
+	EXPECT(-EISDIR, open, dir, "in/", TB_O_WRONLY | TB_O_CREAT, 0644, &fd);
+	EXPECT(-EISDIR, open, dir, "in/", TB_O_WRONLY | TB_O_CREAT | TB_O_EXCL, 0644, &fd);
+	EXPECT(OK, unlink, TB_AT_FDCWD, "moved", TB_AT_REMOVEDIR); // in one that is gone the slash is seen first, too
+	EXPECT(-EISDIR, open, dir, "in/", TB_O_WRONLY | TB_O_CREAT, 0644, &fd);
+	EXPECT(-EISDIR, open, dir, "in/", TB_O_WRONLY | TB_O_CREAT | TB_O_EXCL, 0644, &fd);
+	EXPECT(-ENOENT, open, dir, "in", TB_O_WRONLY | TB_O_CREAT | TB_O_EXCL, 0644, &fd);
 	EXPECT(OK, close, dir);
 	EXPECT(OK, open, TB_AT_FDCWD, "f", TB_O_RDONLY, 0, &fd);
 	EXPECT(-ENOTDIR, stat, fd, "x", 0, &stat);
