@@ -41,6 +41,9 @@ static void accepted_check(const struct sim_options *options)
 	require(options->record_path == NULL || options->replay_path == NULL);
 	require(!options->verify || options->commands != NULL);
 	require(options->time_limit_ns <= UINT64_MAX / 2);
+	require(options->disk_count <= SIM_DISKS_MAX);
+	for (uint32_t i = 0; i < options->disk_count; i++)
+		require(options->disks[i].path != NULL);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
@@ -67,6 +70,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 		accepted_check(&options);
 	else if (status != 0)
 		require(status == EXIT_USAGE && strstr(complaints, "tbos-sim") != NULL);
+	for (uint32_t i = 0; i < options.disk_count; i++) {
+		free((void *)(uintptr_t)options.disks[i].path);
+		free((void *)(uintptr_t)options.disks[i].faults);
+	}
 	free(words);
 	return 0;
 }
