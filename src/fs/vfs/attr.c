@@ -157,7 +157,8 @@ err_t vfs_fchmod(struct process *process, int32_t fd, uint32_t mode)
 	return change_fd(process, fd, RIGHT_CHANGE, chmod_prepare, &change);
 }
 
-// uid 0 gives to anybody; an owner to the groups that are his. A file that changes hands loses its set-ID bits (chown(2)).
+// uid 0 gives to anybody; an owner to the groups that are his. A file that changes hands loses its set-ID bits (chown(2)); that of the group if
+// the group may run it, or the owner is not in the group that the file has until then.
 static err_t chown_prepare(struct process *process, struct inode *inode, struct attr_change *change)
 {
 	bool root = process_is_root(process);
@@ -170,7 +171,7 @@ static err_t chown_prepare(struct process *process, struct inode *inode, struct 
 	uint32_t mode = inode_mode(inode);
 	if (!inode_is(inode, TB_S_IFDIR) && change->mask != 0) {
 		change->mode = mode & 07777 & ~(uint32_t)TB_S_ISUID;
-		if (mode & 0010)
+		if ((mode & 0010) || (!root && !process_in_group(process, inode->gid)))
 			change->mode &= ~(uint32_t)TB_S_ISGID;
 		change->mask |= ATTR_MODE;
 	}

@@ -115,6 +115,17 @@ void fsc_set_ids(struct fsc *fsc)
 	EXPECT(OK, chmod, "g/mine", 06755);
 	EXPECT(OK, chown, "g/mine", OTHER, OTHER, 0);
 	EXPECT_EQ(fsc_mode(fsc, "g/mine"), TB_S_IFREG | 0755);
+	EXPECT(OK, chown, "g/mine", USER, OTHER, 0);
+	EXPECT(OK, chmod, "g/mine", 02705); // the group may not run it
+	EXPECT(OK, chown, "g/mine", USER, OTHER, 0);
+	EXPECT_EQ(fsc_mode(fsc, "g/mine"), TB_S_IFREG | 02705);
+	EXPECT(OK, user, USER, USER);
+	EXPECT(OK, chown, "g/mine", USER, USER, 0); // from a group that is not his
+	EXPECT_EQ(fsc_mode(fsc, "g/mine"), TB_S_IFREG | 0705);
+	EXPECT(OK, chmod, "g/mine", 02705);
+	EXPECT(OK, chown, "g/mine", USER, USER, 0); // from his own
+	EXPECT_EQ(fsc_mode(fsc, "g/mine"), TB_S_IFREG | 02705);
+	EXPECT(OK, user, 0, 0);
 }
 
 void fsc_umask(struct fsc *fsc)
