@@ -145,6 +145,10 @@ struct inode_ops {
 	err_t (*fallocate)(struct inode *inode, uint32_t mode, uint64_t offset,
 			   uint64_t size_bytes); // NULL: -EOPNOTSUPP
 
+	// SEEK_DATA, SEEK_HOLE from `offset`, which lies before the end; *found beyond the end means the end. -ENXIO: no data follows. NULL: the pages
+	// in memory say.
+	err_t (*seek)(struct inode *inode, uint64_t offset, bool data, uint64_t *found);
+
 	// Extended attributes (xattr(7)), names with their prefix. get: *size_bytes is the room, then the size; room 0 asks. list: names
 	// with terminators. NULL: -EOPNOTSUPP. Errors: -ENODATA, -ERANGE, -EEXIST, -ENOSPC.
 	err_t (*xattr_get)(struct inode *inode, const char *name, void *value, size_t *size_bytes);
@@ -237,7 +241,8 @@ struct superblock_ops {
 	void (*destroy)(
 		struct inode *inode); // nobody refers to it: gives back what it has, then inode_free_later(inode, free)
 	void (*unmount)(struct superblock *sb); // all inodes are gone
-	err_t (*sync)(struct superblock *sb);   // NULL: nothing to do
+	void (*stop)(struct superblock *sb);  // the last user has gone, the cache not yet: threads of its own end. NULL
+	err_t (*sync)(struct superblock *sb); // NULL: nothing to do
 	void (*statfs)(struct superblock *sb, struct tb_statfs *out);
 	err_t (*inode_by_number)(struct superblock *sb, uint64_t ino, uint32_t generation,
 				 struct inode **out); // counted
@@ -248,6 +253,9 @@ struct superblock_ops {
 	// Whether what is known of a name still holds: it leads to `inode` (NULL: to nothing). NULL: names change by calls alone. With it every
 	// look-up asks, under inode->lock of `dir`.
 	bool (*name_holds)(struct inode *dir, const struct name *name, struct inode *inode);
+
+	// Attributes of the inode have changed; attr_lock is held. NULL: the inode in memory is all there is.
+	void (*dirty)(struct inode *inode);
 };
 
 struct fs_type {

@@ -19,15 +19,17 @@ enum lock_rank {
 	LOCK_RANK_TEST_OUTER,
 	LOCK_RANK_TEST_MIDDLE,
 	LOCK_RANK_TEST_INNER,
-	LOCK_RANK_FILE_POS,    // an open file's position
-	LOCK_RANK_TERMINALS,   // virtual consoles: which there are
-	LOCK_RANK_MOUNTS,      // mount trees
-	LOCK_RANK_RENAME,      // renames between directories of a filesystem
-	LOCK_RANK_INODE,       // nested: parents first, then by number
-	LOCK_RANK_FS_EPOCH,    // a filesystem's operations, and who excludes them
-	LOCK_RANK_FLUSH,       // page cache: one flush of an inode at a time
-	LOCK_RANK_CACHE_USERS, // page cache: who has a flusher
-	LOCK_RANK_FS_TREE,     // a filesystem's own, nested as it says
+	LOCK_RANK_FILE_POS,     // an open file's position
+	LOCK_RANK_TERMINALS,    // virtual consoles: which there are
+	LOCK_RANK_MOUNTS,       // mount trees
+	LOCK_RANK_RENAME,       // renames between directories of a filesystem
+	LOCK_RANK_INODE,        // nested: parents first, then by number
+	LOCK_RANK_FS_EPOCH,     // a filesystem's operations, and who excludes them
+	LOCK_RANK_FLUSH,        // page cache: one flush of an inode at a time
+	LOCK_RANK_CACHE_USERS,  // page cache: who has a flusher
+	LOCK_RANK_FS_TREE,      // a filesystem's trees: of a part of it,
+	LOCK_RANK_FS_TREE_REFS, // of what parts share,
+	LOCK_RANK_FS_TREE_ROOT, // of the whole
 	LOCK_RANK_FS_SPACE,
 	LOCK_RANK_BLOCK_LIST,   // block devices: which there are, and who uses them
 	LOCK_RANK_BLOCK_DRIVER, // what a driver sleeps on when it begins a command
@@ -53,6 +55,7 @@ enum lock_rank {
 	LOCK_RANK_MOUNT,
 	LOCK_RANK_FS, // a filesystem's own
 	LOCK_RANK_INODE_ATTR,
+	LOCK_RANK_FS_INODES, // a filesystem's inodes by number, and which of them are dirty
 	LOCK_RANK_FLUSHER_LIST,
 	LOCK_RANK_FLUSHER,
 	LOCK_RANK_MAPPING,

@@ -15,7 +15,8 @@ enum page_flags {
 	PAGE_WRITEBACK = 1u << 3, // is being flushed: contents stay as they are
 	PAGE_USED = 1u << 4,      // since reclaim looked
 	PAGE_AHEAD = 1u << 5,     // whoever comes here wants the next window
-	PAGE_LISTED = 1u << 6     // on the list by use; changes under the page's lock
+	PAGE_LISTED = 1u << 6,    // on the list by use; changes under the page's lock
+	PAGE_CHANGED = 1u << 7    // under writeback: it was dirty; others of its cluster were not
 };
 
 #define CACHE_RANGE_MAX 64u // pages of one fill or flush
@@ -36,6 +37,13 @@ struct cache_ops {
 
 	// Before pages that lie nowhere yet are dirtied: sees to it that flush() will find room. NULL: it always does. -ENOSPC, -EDQUOT, -EIO.
 	err_t (*reserve)(struct inode *inode, uint64_t first, uint32_t count);
+
+	// Around each slice of a write, up to 1 MiB and its new size and times: an operation that is whole or not at all. inode->lock is held. NULL both.
+	err_t (*begin)(struct inode *inode);
+	void (*end)(struct inode *inode);
+
+	// That many pages that were reserved are dirty no more: flushed, or lost. Page locks may be held. NULL.
+	void (*release)(struct inode *inode, uint32_t count);
 };
 
 // Starts the cache of a filesystem: its flusher, a thread. In mount(), before its first cached inode. The VFS ends it, when the last user of the
@@ -55,6 +63,9 @@ err_t cache_read(struct file *file, uint64_t offset, struct io *io, size_t *done
 err_t cache_write(struct file *file, uint64_t *offset, struct io *io, size_t *done_bytes) must_check;
 err_t cache_sync(struct file *file) must_check;
 err_t cache_resize(struct inode *inode, uint64_t size_bytes) must_check;
+
+// What is between reads as zeroes: whole pages go, pieces of others are zeroed; the filesystem sees to what lies beneath. inode->lock held.
+err_t cache_punch(struct inode *inode, uint64_t from_bytes, uint64_t to_bytes) must_check;
 
 // An inode without names that has no user but the caller and the flusher loses its pages, which nobody will ever read. For inode_put().
 void cache_orphan(struct inode *inode);

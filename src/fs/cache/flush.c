@@ -26,8 +26,9 @@ static struct page *page_take(struct page_cache *cache, uint64_t index, struct b
 		page_put(page);
 		return NULL;
 	}
-	page_set(page, PAGE_WRITEBACK);
-	batch->dirty += page_dirty_unset(page);
+	bool dirty = page_dirty_unset(page);
+	page_set(page, PAGE_WRITEBACK | (dirty ? PAGE_CHANGED : 0u));
+	batch->dirty += dirty;
 	atomic_fetch_add_u32_relaxed(&cache_state()->writeback, 1);
 	page_unlock(page);
 	return page;
@@ -72,10 +73,10 @@ static void batch_end(struct batch *batch, err_t err)
 		struct page *page = batch->pages[i];
 		if (page == NULL)
 			continue;
-		if (err != 0)
+		if (err != 0 && (page_flags(page) & PAGE_CHANGED))
 			page_dirty_set(page); // before writeback ends, so that it is never seen clean
 		atomic_fetch_sub_u32_relaxed(&cache_state()->writeback, 1);
-		page_clear(page, PAGE_WRITEBACK);
+		page_clear(page, PAGE_WRITEBACK | PAGE_CHANGED);
 		page_put(page);
 	}
 }
@@ -97,6 +98,8 @@ static err_t batch_flush(struct page_cache *cache, struct batch *batch)
 		error_note(cache, err);
 		atomic_fetch_add_u32_relaxed(&cache_state()->flushes, batch->dirty);
 	}
+	if (err == 0 && batch->dirty > 0 && cache->ops->release != NULL)
+		cache->ops->release(cache->inode, batch->dirty);
 	batch_end(batch, err);
 	return err;
 }

@@ -115,7 +115,8 @@ void page_detach(struct page *page)
 	ASSERT((page_flags(page) & (PAGE_LOCKED | PAGE_WRITEBACK)) == PAGE_LOCKED);
 	if (mapping == NULL)
 		return;
-	(void)page_dirty_unset(page);
+	if (page_dirty_unset(page) && mapping->cache->ops->release != NULL)
+		mapping->cache->ops->release(mapping->cache->inode, 1);
 	mapping_take(mapping, page);
 	atomic_store_ptr_release(&page->mapping, (struct mapping *)NULL);
 	lru_remove(page);

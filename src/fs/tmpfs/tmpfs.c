@@ -121,7 +121,7 @@ static err_t inode_count(struct tmpfs *fs)
 // The root is the first of its shard, whatever CPU makes it.
 static uint32_t shard_here(struct tmpfs *fs)
 {
-	if (fs->shards[ROOT_INO].made == 0)
+	if (__atomic_load_n(&fs->shards[ROOT_INO].made, __ATOMIC_RELAXED) == 0)
 		return ROOT_INO;
 	preempt_disable();
 	uint32_t index = this_cpu()->hal.index;
@@ -135,7 +135,8 @@ static void inode_number(struct tmpfs *fs, struct tmpfs_inode *made)
 	struct tmpfs_shard *shard = &fs->shards[index];
 
 	spin_lock(&shard->lock);
-	made->inode.ino = shard->made++ * TMPFS_SHARDS + (index != 0 ? index : TMPFS_SHARDS);
+	made->inode.ino = shard->made * TMPFS_SHARDS + (index != 0 ? index : TMPFS_SHARDS);
+	__atomic_store_n(&shard->made, shard->made + 1, __ATOMIC_RELAXED);
 	made->inode.generation = shard->generation++;
 	spin_unlock(&shard->lock);
 }

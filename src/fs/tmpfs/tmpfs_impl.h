@@ -56,7 +56,7 @@ struct tmpfs_inode {
 struct tmpfs_shard {
 	struct spinlock lock;
 	uint32_t generation;
-	uint64_t made;          // inodes, ever
+	uint64_t made;          // inodes, ever; atomic, changed under the lock
 	struct rb_root numbers; // struct tmpfs_inode
 } cache_aligned;
 

@@ -221,6 +221,11 @@ static err_t seek_pages(struct inode *inode, uint64_t from, bool data, uint64_t 
 
 	if (from >= size)
 		return ERR(ENXIO);
+	if (inode->ops->seek != NULL) {
+		err_t err = inode->ops->seek(inode, from, data, found);
+		*found = MIN(*found, size);
+		return err == 0 && data && *found == size ? ERR(ENXIO) : err;
+	}
 	if (inode->mapping.cache != NULL) { // what is not in the cache may be data: all of it counts
 		*found = data ? from : size;
 		return 0;

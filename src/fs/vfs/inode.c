@@ -62,6 +62,12 @@ void inode_free_later(struct inode *inode, void (*fn)(struct rcu_head *))
 	rcu_call(&inode->rcu, fn);
 }
 
+static void inode_dirty(struct inode *inode)
+{
+	if (inode->sb->ops->dirty != NULL)
+		inode->sb->ops->dirty(inode);
+}
+
 void inode_touch(struct inode *inode, uint32_t attr_mask)
 {
 	struct tb_time now = time_now();
@@ -73,6 +79,7 @@ void inode_touch(struct inode *inode, uint32_t attr_mask)
 		inode->mtime = now;
 	if (attr_mask & ATTR_CTIME)
 		inode->ctime = now;
+	inode_dirty(inode);
 	spin_unlock(&inode->attr_lock);
 }
 
@@ -83,6 +90,7 @@ void inode_add_links(struct inode *inode, int32_t change)
 	spin_lock(&inode->attr_lock);
 	inode->nlink = (uint32_t)((int32_t)inode->nlink + change);
 	inode->ctime = now;
+	inode_dirty(inode);
 	spin_unlock(&inode->attr_lock);
 }
 
@@ -168,6 +176,7 @@ err_t inode_change(struct inode *inode, const struct attr_change *change)
 		inode->mtime = change->mtime;
 	if (change->mask & ATTR_CTIME)
 		inode->ctime = change->ctime;
+	inode_dirty(inode);
 	spin_unlock(&inode->attr_lock);
 	return 0;
 }

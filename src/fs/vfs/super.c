@@ -125,6 +125,8 @@ void superblock_put(struct superblock *sb)
 	spin_lock(&vfs->list_lock);
 	list_remove(&sb->link);
 	spin_unlock(&vfs->list_lock);
+	if (sb->ops->stop != NULL)
+		sb->ops->stop(sb);
 	if (sb->flusher != NULL) {
 		err_t err = sb->ops->sync != NULL ? sb->ops->sync(sb) : cache_flush_all(sb);
 		if (err != 0)

@@ -5,6 +5,9 @@
 
 #include "testfs.h"
 
+#include "kern/block.h"
+#include "kern/pxfs.h"
+
 #include "kern/test.h"
 
 struct state {
@@ -56,14 +59,14 @@ static err_t own_other_end(struct fsc *fsc)
 static const struct fsc_calls kernel_calls = FSC_CALLS(own);
 
 // One body in a process and on a filesystem of its own; both must go without a rest.
-static void conform(TEST_RUN, const char *type, const char *options, void (*body)(struct fsc *fsc))
+static void conform(TEST_RUN, const char *source, const char *type, const char *options, void (*body)(struct fsc *fsc))
 {
 	struct state state = {.run = test_run_};
 	struct fsc fsc = {.calls = &kernel_calls, .state = &state};
 	struct process *monitor = vfs_monitor_process();
 
 	REQUIRE(vfs_mkdir(monitor, TB_AT_FDCWD, "/conform", 0755) == 0);
-	CHECK_EQ(vfs_mount(monitor, "conform", "/conform", type, 0, options, NULL), 0);
+	CHECK_EQ(vfs_mount(monitor, source, "/conform", type, 0, options, NULL), 0);
 	CHECK_EQ(process_create("conform", monitor, &state.process), 0);
 	CHECK_EQ(vfs_mkdir(state.process, TB_AT_FDCWD, "/conform/work", 0755), 0);
 	CHECK_EQ(vfs_chdir(state.process, "/conform/work"), 0);
@@ -76,7 +79,7 @@ static void conform(TEST_RUN, const char *type, const char *options, void (*body
 #define X(name)                                                                                                        \
 	TEST(fs_conform, name)                                                                                         \
 	{                                                                                                              \
-		conform(test_run_, "tmpfs", "mode=755", fsc_##name);                                                   \
+		conform(test_run_, "conform", "tmpfs", "mode=755", fsc_##name);                                        \
 	}
 FSC_BODIES(X)
 #undef X
@@ -86,8 +89,29 @@ FSC_BODIES(X)
 	TEST(fs_cached, name)                                                                                          \
 	{                                                                                                              \
 		CHECK_EQ(testfs_register(), 0);                                                                        \
-		conform(test_run_, "testfs", "4", fsc_##name);                                                         \
+		conform(test_run_, "conform", "testfs", "4", fsc_##name);                                              \
 		testfs_unregister();                                                                                   \
 	}
 FSC_CACHED_BODIES(X)
+#undef X
+
+// And on PXFS, mounted anew in the middle of its life by nobody: what it says of itself must hold at the end.
+static void conform_pxfs(TEST_RUN, const struct pxfs_format_params *params, uint32_t block_bytes,
+			 void (*body)(struct fsc *fsc))
+{
+	struct block_device *disk = NULL;
+	const char *problem = NULL;
+
+	REQUIRE(ramdisk_create(MIB(64), 512, block_bytes, &disk) == 0);
+	CHECK_EQ(pxfs_format(block_name(disk), params, &problem), 0);
+	conform(test_run_, block_name(disk), "pxfs", "", body);
+	CHECK_EQ(block_remove(disk), 0);
+}
+
+#define X(name)                                                                                                        \
+	TEST(fs_pxfs, name)                                                                                            \
+	{                                                                                                              \
+		conform_pxfs(test_run_, &(struct pxfs_format_params){.copies = 2}, 4096, fsc_##name);                  \
+	}
+FSC_BODIES(X)
 #undef X

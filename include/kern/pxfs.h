@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+//
+// PXFS for tools and tests: making a volume, checking one, what one says of itself. Mounting goes through kern/vfs.h like any filesystem's. What PXFS is stands in
+// docs/PXFS_DESIGN.md.
+#ifndef KERN_PXFS_H
+#define KERN_PXFS_H
+
+#include "kern/err.h"
+
+struct block_device;
+
+struct pxfs_format_params {
+	const char *label;      // at most 63 bytes; NULL: none
+	uint64_t size_bytes;    // 0: the device's
+	uint32_t block_bytes;   // 4,096 … 65,536, at least the device's physical block; 0: that, or 4,096
+	uint32_t node_bytes;    // 16,384 … 65,536; 0: 16,384 or the block
+	uint32_t copies;        // of metadata: 1 or 2; 0: 2
+	uint64_t log_bytes;     // 0: some percent of the volume
+	uint32_t method, level; // of compression, until a directory says otherwise: enum pxfs_method
+	uint32_t cluster_bytes; // 16 KiB … 1 MiB; 0: 64 KiB
+};
+
+enum pxfs_method {
+	PXFS_METHOD_LZ4 = 0, // the default
+	PXFS_METHOD_ZSTD = 1,
+	PXFS_METHOD_NONE = 2,
+	PXFS_METHOD_COUNT
+};
+
+// Makes an empty volume on a device that nobody uses. What was there is lost. Thread context, sleeps. Errors: -EINVAL with *problem, -ENODEV, -EBUSY, -ENOSPC, -EIO,
+// -ENOMEM, -EROFS.
+err_t pxfs_format(const char *device, const struct pxfs_format_params *params, const char **problem) must_check;
+
+#endif

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT
+//
+// Commands: mkfs, pxfs-info.
+#include "fs_impl.h"
+
+#include "kern/component.h"
+#include "kern/monitor.h"
+
+static const char *const method_names[PXFS_METHOD_COUNT] = {
+	[PXFS_METHOD_LZ4] = "lz4", [PXFS_METHOD_ZSTD] = "zstd", [PXFS_METHOD_NONE] = "none"};
+
+// "zstd:9".
+static bool method_parse(const char *text, struct pxfs_format_params *params)
+{
+	for (uint32_t i = 0; i < PXFS_METHOD_COUNT; i++) {
+		size_t size = strlen(method_names[i]);
+		if (strncmp(text, method_names[i], size) != 0 || (text[size] != '\0' && text[size] != ':'))
+			continue;
+		params->method = i;
+		return text[size] == '\0' ||
+		       (str_to_u32(text + size + 1, 10, &params->level) == 0 && params->level <= 19);
+	}
+	return false;
+}
+
+static bool size_parse(const char *text, uint32_t *bytes)
+{
+	uint64_t size = 0;
+
+	if (str_to_size(text, &size) != 0 || size > UINT32_MAX)
+		return false;
+	*bytes = (uint32_t)size;
+	return true;
+}
+
+static bool option_parse(char option, const char *value, struct pxfs_format_params *params)
+{
+	switch (option) {
+	case 'L':
+		params->label = value;
+		return true;
+	case 'c':
+		return method_parse(value, params);
+	case 'b':
+		return size_parse(value, &params->block_bytes);
+	case 'n':
+		return size_parse(value, &params->node_bytes);
+	case 'm':
+		return str_to_u32(value, 10, &params->copies) == 0;
+	default:
+		return false;
+	}
+}
+
+static int32_t complain(struct monitor_session *session, const char *command, const char *device, const char *problem,
+			err_t err)
+{
+	monitor_error(session, "%s: %s: %s%s%s\n", command, device, problem != NULL ? problem : "",
+		      problem != NULL ? ": " : "", err_text(err));
+	return 1;
+}
+
+static int32_t run_mkfs(struct monitor_session *session, uint32_t argc, char **argv)
+{
+	struct pxfs_format_params params = {.label = NULL};
+	const char *problem = NULL;
+	uint32_t i = 1;
+
+	for (; i + 1 < argc && argv[i][0] == '-'; i += 2)
+		if (argv[i][1] == '\0' || argv[i][2] != '\0' || !option_parse(argv[i][1], argv[i + 1], &params))
+			return monitor_usage(session, "mkfs");
+	if (i + 1 != argc || argv[i][0] == '-')
+		return monitor_usage(session, "mkfs");
+	err_t err = pxfs_format(argv[i], &params, &problem);
+	return err == 0 ? 0 : complain(session, "mkfs", argv[i], problem, err);
+}
+
+static void info_show(struct monitor_session *session, const struct pxfs_volume *volume)
+{
+	const struct pxfs_super *super = &volume->super;
+	char label[PXFS_LABEL_MAX + 1];
+
+	memcpy(label, super->label, PXFS_LABEL_MAX);
+	label[PXFS_LABEL_MAX] = '\0';
+	monitor_printf(session, "label        %s\nvolume       ", label);
+	for (uint32_t i = 0; i < sizeof super->volume; i++)
+		monitor_printf(session, "%02x", super->volume[i]);
+	monitor_printf(
+		session,
+		"\ngeneration   %llu\nsize         %llu KiB, %llu used\nblock        %u\nnode         %u, %u copies\n"
+		"compression  %s, level %u, clusters of %u\nlog          %llu KiB\n"
+		"errors       %llu read, %llu repaired, %llu lost\n",
+		(unsigned long long)le64_get(&super->generation), (unsigned long long)volume->sectors / 2,
+		(unsigned long long)volume->space.used_sectors / 2, 1u << volume->block_shift, node_bytes(volume),
+		volume->copies, super->method < PXFS_METHOD_COUNT ? method_names[super->method] : "?", super->level,
+		1u << (super->cluster_shift & 31), (unsigned long long)le64_get(&super->log.sectors) / 2,
+		(unsigned long long)le64_get(&super->errors_read),
+		(unsigned long long)le64_get(&super->errors_repaired),
+		(unsigned long long)le64_get(&super->errors_lost));
+}
+
+static int32_t run_info(struct monitor_session *session, uint32_t argc, char **argv)
+{
+	struct pxfs_volume *volume = NULL;
+	const char *problem = NULL;
+
+	if (argc != 2)
+		return monitor_usage(session, "pxfs-info");
+	err_t err = volume_open(argv[1], true, &volume, &problem);
+	if (err != 0)
+		return complain(session, "pxfs-info", argv[1], problem, err);
+	info_show(session, volume);
+	volume_abandon(volume);
+	return 0;
+}
+
+static const struct monitor_command cmd_mkfs = {
+	"mkfs", "[-L LABEL] [-c lz4|zstd|none[:LEVEL]] [-b BLOCK] [-n NODE] [-m COPIES] DEVICE",
+	"make an empty PXFS volume on a block device", run_mkfs, NULL};
+static const struct monitor_command cmd_info = {"pxfs-info", "DEVICE", "show what a PXFS volume says of itself",
+						run_info, NULL};
+
+const struct monitor_command *const pxfs_commands[] = {&cmd_mkfs, &cmd_info, NULL};

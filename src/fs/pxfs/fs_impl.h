@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT
+//
+// A subvolume as the VFS sees it.
+//
+// An inode in memory is the truth; its item is written when an epoch closes. Whoever changes one marks it dirty under its attr_lock, which puts it on the
+// mount's list with a reference. Names, extents and attributes of a file are changed in the tree at once, within an epoch. Inodes without a name have an item that
+// says so, and are taken apart by the mount's thread, piece by piece: also those that a power cut left.
+//
+// Files: fs_inode.c inodes in memory and their items · fs_orphan.c those without a name · fs_dir.c directories · fs_file.c contents: filling, flushing · fs_hole.c sizes, holes · extent.c which piece of a file lies
+// where · codec.c clusters, compressed or not · fs_xattr.c · fs_mount.c mounting, committing, the thread
+#ifndef PXFS_FS_IMPL_H
+#define PXFS_FS_IMPL_H
+
+#include "volume_impl.h"
+
+#include "kern/page_cache.h"
+#include "kern/pxfs.h"
+#include "kern/sched.h"
+
+#define PXFS_ROOT_INO 1u
+
+struct pxfs_mount;
+
+struct pxfs_inode_core {
+	struct inode inode;          // first
+	struct rb_node by_number;    // mount->lock
+	struct list_node dirty_link; // mount->lock; on mount->dirty, counted
+	bool dirty;                  // mount->lock
+	char *target;                // symbolic link; immutable
+	uint64_t parent;             // a directory's; inode.lock
+	uint64_t entries;            // a directory's; inode.lock
+	uint8_t method, level, cluster_shift;
+};
+
+// One subvolume that is mounted.
+struct pxfs_mount {
+	struct pxfs_volume *volume;
+	struct pxfs_subvol *subvol;
+	struct superblock *sb;
+	struct spinlock lock;
+	struct rb_root inodes; // struct pxfs_inode_core; lock
+	struct list dirty;     // lock
+	uint32_t dirty_count;  // atomic; changed under lock
+	struct cache_ops cache_ops;
+	struct thread *thread; // commits and takes apart; NULL: read-only
+	struct waitq wake;
+	uint32_t stop, orphans; // atomic: inodes that wait to be taken apart
+	uint64_t next_inode;    // atomic
+};
+
+static inline struct pxfs_mount *pxfs_mount_of(const struct inode *inode)
+{
+	return inode->sb->data;
+}
+
+static inline struct pxfs_inode_core *pxfs_core(const struct inode *inode)
+{
+	return container_of(inode, struct pxfs_inode_core, inode);
+}
+
+// An operation that changes something: it belongs to the epoch that is open, whole. `grows`: it wants space, and gets none of what is kept for
+// taking away. Errors: -EROFS, -EIO (commits have failed), -ENOSPC.
+err_t epoch_enter(struct pxfs_mount *mount, bool grows) must_check;
+void epoch_leave(struct pxfs_mount *mount);
+
+// Closes the epoch: everything before is durable. Not within one. Errors: -EIO, -ENOSPC, -ENOMEM.
+err_t pxfs_commit(struct pxfs_mount *mount) must_check;
+
+// fs_inode.c
+extern const struct inode_ops pxfs_dir_inode_ops, pxfs_file_inode_ops;
+err_t pxfs_iget(struct pxfs_mount *mount, uint64_t ino, struct inode **out) must_check; // -ENOENT, -EUCLEAN
+err_t pxfs_inode_make(struct pxfs_mount *mount, struct inode *dir, const struct inode_params *params,
+		      struct inode **out) must_check; // within an epoch; dirty, without a name
+void pxfs_dirty(struct inode *inode);                 // superblock_ops.dirty
+void pxfs_destroy(struct inode *inode);
+err_t pxfs_inode_by_number(struct superblock *sb, uint64_t ino, uint32_t generation, struct inode **out) must_check;
+err_t pxfs_inodes_store(struct pxfs_mount *mount) must_check; // the epoch is closing
+bool pxfs_is_known(struct pxfs_mount *mount, uint64_t ino);   // whether it is in memory
+
+// fs_orphan.c. set: within an epoch.
+err_t pxfs_orphan_set(struct pxfs_mount *mount, uint64_t ino, bool orphan) must_check;
+err_t pxfs_orphans_reap(struct pxfs_mount *mount) must_check;
+
+// fs_dir.c
+extern const struct file_ops pxfs_dir_ops;
+err_t pxfs_lookup(struct inode *dir, const struct name *name, struct inode **out) must_check;
+err_t pxfs_create(struct inode *dir, const struct name *name, const struct inode_params *params,
+		  struct inode **out) must_check;
+err_t pxfs_tmpfile(struct inode *dir, const struct inode_params *params, struct inode **out) must_check;
+err_t pxfs_link(struct inode *dir, const struct name *name, struct inode *inode) must_check;
+err_t pxfs_unlink(struct inode *dir, const struct name *name, struct inode *inode) must_check;
+bool pxfs_is_empty(struct inode *dir);
+err_t pxfs_rename(struct inode *dir, const struct name *name, struct inode *inode, struct inode *to_dir,
+		  const struct name *to_name, struct inode *target, uint32_t flags) must_check;
+err_t pxfs_parent(struct inode *dir, struct inode **parent, char *name, uint32_t *size_bytes) must_check;
+
+// fs_file.c
+extern const struct file_ops pxfs_file_ops;
+err_t pxfs_fill(struct inode *inode, uint64_t first, struct page **pages, uint32_t count) must_check;
+err_t pxfs_flush(struct inode *inode, uint64_t first, struct page **pages, uint32_t count) must_check;
+err_t pxfs_reserve(struct inode *inode, uint64_t first, uint32_t count) must_check;
+void pxfs_release(struct inode *inode, uint32_t count);
+err_t pxfs_write_begin(struct inode *inode) must_check;
+void pxfs_write_end(struct inode *inode);
+void pxfs_blocks_add(struct inode *inode, int64_t sectors);
+
+// Writes those of the pages that have changed (PAGE_CHANGED) and hangs them into the tree.
+err_t pxfs_clusters_flush(struct pxfs_mount *mount, struct inode *inode, uint64_t first, struct page **pages,
+			  uint32_t count) must_check;
+
+// fs_hole.c
+err_t pxfs_resize(struct inode *inode, uint64_t size_bytes) must_check;
+err_t pxfs_seek(struct inode *inode, uint64_t offset, bool data, uint64_t *found) must_check;
+err_t pxfs_fallocate(struct inode *inode, uint32_t mode, uint64_t offset, uint64_t size_bytes) must_check;
+
+// extent.c. The subvolume's tree is locked for writing. An extent takes the place of whatever the file had there; *freed_sectors: what the file has less. The
+// caller has taken the sectors of `extent`.
+struct pxfs_piece {
+	uint64_t offset; // in the file
+	struct pxfs_extent extent;
+};
+err_t extent_put(struct pxfs_subvol *subvol, uint64_t ino, const struct pxfs_piece *piece, int64_t *sectors) must_check;
+err_t extent_punch(struct pxfs_subvol *subvol, uint64_t ino, uint64_t from, uint64_t to, int64_t *sectors) must_check;
+
+// The piece that `offset` lies in, or the first behind it; false: none. The tree is locked for reading.
+err_t extent_find(struct pxfs_subvol *subvol, uint64_t ino, uint64_t offset, struct pxfs_piece *piece,
+		  bool *there) must_check;
+
+// codec.c. Buffers and workspaces of one who reads or writes clusters.
+struct pxfs_codec;
+err_t codec_take(struct pxfs_codec **out) must_check; // -ENOMEM
+void codec_give(struct pxfs_codec *codec);
+uint8_t *codec_plain(struct pxfs_codec *codec); // 1 MiB: what is to be encoded, or has been decoded
+
+// Encodes `bytes` of the plain buffer; *stored points to what is to lie on disk, *stored_bytes of it.
+err_t codec_encode(struct pxfs_codec *codec, uint32_t bytes, uint8_t *method, uint8_t level, const uint8_t **stored,
+		   uint32_t *stored_bytes) must_check;
+
+// Reads, checks and decodes a cluster into the plain buffer. Errors: -EIO also for what is damaged, which is said in the log.
+err_t codec_read(struct pxfs_codec *codec, struct pxfs_volume *volume, const struct pxfs_extent *extent) must_check;
+
+extern const struct monitor_command *const pxfs_commands[]; // cmd_pxfs.c
+
+// fs_xattr.c
+err_t pxfs_xattr_get(struct inode *inode, const char *name, void *value, size_t *size_bytes) must_check;
+err_t pxfs_xattr_set(struct inode *inode, const char *name, const void *value, size_t size_bytes,
+		     uint32_t flags) must_check;
+err_t pxfs_xattr_list(struct inode *inode, char *names, size_t *size_bytes) must_check;
+err_t pxfs_xattr_remove(struct inode *inode, const char *name) must_check;
+
+#endif

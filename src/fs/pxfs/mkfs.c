@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+//
+// Making a volume: one subvolume, "main", with an empty root directory.
+#include "fs_impl.h"
+
+#include "kern/timer.h"
+
+static void root_fill(const struct pxfs_volume *volume, struct pxfs_inode *item)
+{
+	struct tb_time now = time_now();
+
+	*item = (struct pxfs_inode){.method = volume->super.method,
+				    .level = volume->super.level,
+				    .cluster_shift = volume->super.cluster_shift};
+	le64_put(&item->generation, volume->generation);
+	le64_put(&item->parent, PXFS_ROOT_INO);
+	le32_put(&item->mode, TB_S_IFDIR | 0755);
+	le32_put(&item->links, 2);
+	le64_put(&item->atime_s, (uint64_t)now.seconds);
+	le32_put(&item->atime_ns, now.nanoseconds);
+	item->mtime_s = item->ctime_s = item->btime_s = item->atime_s;
+	item->mtime_ns = item->ctime_ns = item->btime_ns = item->atime_ns;
+}
+
+static err_t main_make(struct pxfs_volume *volume, struct pxfs_subvol *subvol)
+{
+	struct pxfs_subvolume *item = &subvol->item;
+	struct pxfs_pointer nothing = {.birth = {{0}}};
+	struct pxfs_inode root;
+
+	subvol->volume = volume;
+	subvol->id = PXFS_TREE_SUBVOLUME;
+	subvol->changed = true;
+	tree_init(&subvol->tree, volume, subvol->id, &nothing);
+	le64_put(&item->created, volume->generation);
+	le64_put(&item->created_s, clock_wall_ns() / NS_PER_S);
+	le64_put(&item->next_inode, PXFS_ROOT_INO + 1);
+	item->method = volume->super.method;
+	item->level = volume->super.level;
+	item->cluster_shift = volume->super.cluster_shift;
+	item->name_size = 4;
+	memcpy(item->name, "main", 4);
+	le64_put(&volume->super.next_subvolume, subvol->id + 1);
+	le64_put(&volume->super.default_subvolume, subvol->id);
+	root_fill(volume, &root);
+	return tree_put(&subvol->tree, &(struct pxfs_where){PXFS_ROOT_INO, PXFS_INODE, 0}, &root, sizeof root);
+}
+
+err_t pxfs_format(const char *device, const struct pxfs_format_params *params, const char **problem)
+{
+	struct pxfs_volume *volume = NULL;
+	struct pxfs_subvol *subvol = kmalloc(sizeof *subvol, MEM_ZERO);
+	err_t err = subvol == NULL ? ERR(ENOMEM) : volume_format(device, params, &volume, problem);
+
+	if (err != 0) {
+		kfree(subvol);
+		return err;
+	}
+	list_push_back(&volume->subvols, &subvol->link);
+	err = main_make(volume, subvol);
+	if (err == 0)
+		return volume_close(volume, subvol);
+	volume_abandon(volume);
+	tree_fini(&subvol->tree);
+	kfree(subvol);
+	return err;
+}

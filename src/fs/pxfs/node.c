@@ -1,0 +1,445 @@
+// SPDX-License-Identifier: MIT
+//
+// Nodes in memory: found by address, read and checked when they are not there, dropped when there are many and nobody uses them. A copy that is
+// damaged is written again from the other one.
+#include "pxfs_impl.h"
+
+static uint32_t bucket_of(const struct pxfs_cache *cache, uint64_t address)
+{
+	uint64_t hash = address * 0x9e3779b97f4a7c15ull;
+	return (uint32_t)(hash >> 32) & (cache->bucket_count - 1);
+}
+
+err_t nodes_init(struct pxfs_volume *volume, uint32_t limit)
+{
+	struct pxfs_cache *cache = &volume->cache;
+
+	spin_init(&cache->lock, LOCK_RANK_FS, "pxfs: nodes");
+	list_init(&cache->lru);
+	list_init(&cache->dirty_nodes);
+	waitq_init(&cache->loaded, "pxfs: node");
+	cache->limit = limit;
+	cache->bucket_count = (uint32_t)power_of_2_ceil(MAX(limit, 64u));
+	cache->buckets = kmalloc_array(cache->bucket_count, sizeof *cache->buckets, MEM_ZERO);
+	return cache->buckets == NULL ? ERR(ENOMEM) : 0;
+}
+
+static void node_free(struct pxfs_node *node)
+{
+	kfree(node->bytes);
+	kfree(node);
+}
+
+void nodes_fini(struct pxfs_volume *volume)
+{
+	struct pxfs_cache *cache = &volume->cache;
+
+	for (uint32_t i = 0; cache->buckets != NULL && i < cache->bucket_count; i++)
+		while (cache->buckets[i] != NULL) {
+			struct pxfs_node *node = cache->buckets[i];
+			VERIFY3(node->refs, ==, 0);
+			cache->buckets[i] = node->next;
+			node_free(node);
+		}
+	kfree(cache->buckets);
+	cache->buckets = NULL;
+}
+
+// ---- the table; cache.lock held ------------------------------------------------------------------------------------------------
+
+static struct pxfs_node *node_find_locked(struct pxfs_cache *cache, uint64_t address)
+{
+	struct pxfs_node *node = cache->buckets[bucket_of(cache, address)];
+
+	while (node != NULL && node->address != address)
+		node = node->next;
+	return node;
+}
+
+static void node_link_locked(struct pxfs_cache *cache, struct pxfs_node *node)
+{
+	struct pxfs_node **bucket = &cache->buckets[bucket_of(cache, node->address)];
+
+	node->next = *bucket;
+	*bucket = node;
+	cache->count++;
+}
+
+static void node_unlink_locked(struct pxfs_cache *cache, struct pxfs_node *node)
+{
+	struct pxfs_node **link = &cache->buckets[bucket_of(cache, node->address)];
+
+	while (*link != node)
+		link = &(*link)->next;
+	*link = node->next;
+	cache->count--;
+}
+
+static void node_hold_locked(struct pxfs_node *node)
+{
+	if (node->refs++ == 0 && !node->dirty && list_node_is_linked(&node->lru))
+		list_remove(&node->lru);
+}
+
+// The one that was used longest ago, out of the table, when there are too many.
+static struct pxfs_node *node_evict_locked(struct pxfs_cache *cache)
+{
+	struct pxfs_node *node = NULL;
+
+	if (cache->count > cache->limit)
+		node = list_pop_front_entry(&cache->lru, struct pxfs_node, lru);
+	if (node != NULL)
+		node_unlink_locked(cache, node);
+	return node;
+}
+
+// Down to the limit.
+static void nodes_trim(struct pxfs_volume *volume)
+{
+	struct pxfs_node *node = NULL;
+
+	do {
+		spin_lock(&volume->cache.lock);
+		node = node_evict_locked(&volume->cache);
+		spin_unlock(&volume->cache.lock);
+		if (node != NULL)
+			node_free(node);
+	} while (node != NULL);
+}
+
+void node_hold(struct pxfs_volume *volume, struct pxfs_node *node)
+{
+	spin_lock(&volume->cache.lock);
+	node_hold_locked(node);
+	spin_unlock(&volume->cache.lock);
+}
+
+void node_put(struct pxfs_volume *volume, struct pxfs_node *node)
+{
+	struct pxfs_cache *cache = &volume->cache;
+	struct pxfs_node *gone = NULL;
+
+	spin_lock(&cache->lock);
+	ASSERT3(node->refs, !=, 0);
+	if (--node->refs == 0 && atomic_load_u32_relaxed_nopoint(&node->state) == PXFS_NODE_FAILED) {
+		node_unlink_locked(cache, node);
+		gone = node;
+	} else if (node->refs == 0 && !node->dirty) {
+		memset(&node->lru, 0, sizeof node->lru);
+		list_push_back(&cache->lru, &node->lru);
+		gone = node_evict_locked(cache);
+	}
+	spin_unlock(&cache->lock);
+	if (gone != NULL)
+		node_free(gone);
+}
+
+// ---- reading -----------------------------------------------------------------------------------------------------------------
+
+static const char *leaf_problem(const struct pxfs_volume *volume, const uint8_t *bytes, uint32_t count)
+{
+	const struct pxfs_node_header *header = (const struct pxfs_node_header *)bytes;
+	const struct pxfs_item *items = (const struct pxfs_item *)(header + 1);
+	uint32_t end = node_bytes(volume), data = le32_get(&header->data);
+
+	if (count > (end - sizeof *header) / sizeof *items || data > end ||
+	    data < sizeof *header + count * sizeof *items)
+		return "items and data overlap";
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t at = le32_get(&items[i].at), size = le32_get(&items[i].size);
+		if (at < data || at > end || size > end - at || size > PXFS_ITEM_BYTES_MAX || at % 8 != 0)
+			return "an item's data lie outside";
+		struct pxfs_where where = where_of(&items[i].key);
+		struct pxfs_where before = i == 0 ? where : where_of(&items[i - 1].key);
+		if (i != 0 && where_compare(&before, &where) >= 0)
+			return "items are out of order";
+		if (i != 0 && at + ALIGN_UP(size, 8u) != le32_get(&items[i - 1].at))
+			return "items' data are not side by side";
+		if (i == 0 && at + ALIGN_UP(size, 8u) != end)
+			return "the first item's data do not end the node";
+	}
+	return count != 0 && le32_get(&items[count - 1].at) != data ? "there are data of no item" : NULL;
+}
+
+static const char *inner_problem(const struct pxfs_volume *volume, const uint8_t *bytes, uint32_t count)
+{
+	const struct pxfs_node_header *header = (const struct pxfs_node_header *)bytes;
+	const struct pxfs_child *children = (const struct pxfs_child *)(header + 1);
+	uint32_t sectors = node_sectors(volume);
+
+	if (count == 0 || count > (node_bytes(volume) - sizeof *header) / sizeof *children)
+		return "the number of children is impossible";
+	for (uint32_t i = 0; i < count; i++) {
+		struct pxfs_where where = where_of(&children[i].key);
+		struct pxfs_where before = i == 0 ? where : where_of(&children[i - 1].key);
+		if (i != 0 && where_compare(&before, &where) >= 0)
+			return "children are out of order";
+		for (uint32_t copy = 0; copy < 2; copy++) {
+			uint64_t address = le64_get(&children[i].pointer.address[copy]);
+			if ((address == 0 && copy == 0) || address > volume->sectors - sectors ||
+			    address % block_sectors_of(volume) != 0)
+				return "a child lies outside the volume";
+		}
+	}
+	return NULL;
+}
+
+err_t node_validate(const struct pxfs_volume *volume, const uint8_t *bytes, uint64_t address, uint32_t level,
+		    const char **problem)
+{
+	const struct pxfs_node_header *header = (const struct pxfs_node_header *)bytes;
+	uint32_t count = le32_get(&header->count);
+
+	*problem = NULL;
+	if (le32_get(&header->magic) != PXFS_NODE_MAGIC)
+		*problem = "no node";
+	else if (le64_get(&header->volume) != volume->identity_word)
+		*problem = "another volume's node";
+	else if (le64_get(&header->address) != address)
+		*problem = "a node that belongs elsewhere";
+	else if (header->level >= PXFS_LEVELS_MAX || (level != UINT32_MAX && header->level != level))
+		*problem = "a node of another level";
+	else
+		*problem =
+			header->level == 0 ? leaf_problem(volume, bytes, count) : inner_problem(volume, bytes, count);
+	return *problem == NULL ? 0 : ERR(EBADMSG);
+}
+
+// Reads one copy. Errors: -EIO, -EBADMSG.
+static err_t copy_read(struct pxfs_volume *volume, const struct pxfs_pointer *pointer, uint32_t copy, uint32_t level,
+		       uint8_t *bytes)
+{
+	uint64_t address = le64_get(&pointer->address[0]), at = le64_get(&pointer->address[copy]);
+	const char *problem = NULL;
+
+	err_t err = block_read(volume->device, at, bytes, node_bytes(volume));
+	if (err == 0 && checksum_xxh3(bytes, node_bytes(volume), 0) != le64_get(&pointer->checksum)) {
+		problem = "its checksum is wrong";
+		err = ERR(EBADMSG);
+	} else if (err == 0) {
+		err = node_validate(volume, bytes, address, level, &problem);
+	}
+	if (err == 0)
+		return 0;
+	(void)__atomic_fetch_add(&volume->errors_read, 1, __ATOMIC_RELAXED);
+	log_warn_limited("pxfs: %s: node at sector %llu: %s", block_name(volume->device), (unsigned long long)at,
+			 problem != NULL ? problem : "cannot be read");
+	return err;
+}
+
+static void copy_repair(struct pxfs_volume *volume, uint64_t address, const uint8_t *bytes)
+{
+	if (volume->read_only || (block_flags(volume->device) & BLOCK_READ_ONLY) != 0)
+		return;
+	if (block_write(volume->device, address, bytes, node_bytes(volume), 0) != 0)
+		return;
+	(void)__atomic_fetch_add(&volume->errors_repaired, 1, __ATOMIC_RELAXED);
+	log_notice("pxfs: %s: node at sector %llu repaired from its copy", block_name(volume->device),
+		   (unsigned long long)address);
+}
+
+static err_t node_read(struct pxfs_volume *volume, const struct pxfs_pointer *pointer, uint32_t level, uint8_t *bytes)
+{
+	bool second = le64_get(&pointer->address[1]) != 0;
+	err_t err = copy_read(volume, pointer, 0, level, bytes);
+
+	if (err == 0 || !second)
+		goto out;
+	err = copy_read(volume, pointer, 1, level, bytes);
+	if (err == 0)
+		copy_repair(volume, le64_get(&pointer->address[0]), bytes);
+out:
+	if (err != 0)
+		(void)__atomic_fetch_add(&volume->errors_lost, 1, __ATOMIC_RELAXED);
+	return err;
+}
+
+static struct pxfs_node *node_alloc(struct pxfs_volume *volume, uint64_t address, uint64_t address2)
+{
+	struct pxfs_node *node = kmalloc(sizeof *node, MEM_ZERO);
+
+	if (node == NULL)
+		return NULL;
+	node->bytes = kmalloc(node_bytes(volume), 0);
+	if (node->bytes == NULL) {
+		kfree(node);
+		return NULL;
+	}
+	node->address = address;
+	node->address2 = address2;
+	node->refs = 1;
+	return node;
+}
+
+// Somebody else reads it, or has.
+static err_t node_wait(struct pxfs_volume *volume, struct pxfs_node *node, uint32_t level, struct pxfs_node **out)
+{
+	err_t err = 0;
+
+	(void)waitq_wait_until(&volume->cache.loaded, atomic_load_u32_acquire(&node->state) != PXFS_NODE_LOADING,
+			       TB_FOREVER);
+	if (atomic_load_u32_acquire(&node->state) == PXFS_NODE_FAILED)
+		err = node->error;
+	else if (level != UINT32_MAX && node_level(node) != level)
+		err = ERR(EBADMSG);
+	if (err != 0)
+		node_put(volume, node);
+	else
+		*out = node;
+	return err;
+}
+
+err_t node_get(struct pxfs_volume *volume, const struct pxfs_pointer *pointer, uint32_t level, struct pxfs_node **out)
+{
+	struct pxfs_cache *cache = &volume->cache;
+	uint64_t address = le64_get(&pointer->address[0]);
+	struct pxfs_node *fresh = NULL;
+
+	spin_lock(&cache->lock);
+	struct pxfs_node *node = node_find_locked(cache, address);
+	if (node == NULL) {
+		spin_unlock(&cache->lock);
+		fresh = node_alloc(volume, address, le64_get(&pointer->address[1]));
+		if (fresh == NULL)
+			return ERR(ENOMEM);
+		spin_lock(&cache->lock);
+		node = node_find_locked(cache, address);
+	}
+	if (node != NULL) {
+		node_hold_locked(node);
+		cache->hits++;
+		spin_unlock(&cache->lock);
+		if (fresh != NULL)
+			node_free(fresh);
+		return node_wait(volume, node, level, out);
+	}
+	fresh->birth = le64_get(&pointer->birth);
+	node_link_locked(cache, fresh);
+	cache->misses++;
+	spin_unlock(&cache->lock);
+	fresh->error = node_read(volume, pointer, level, fresh->bytes);
+	err_t err = fresh->error;
+	atomic_store_u32_release(&fresh->state, err == 0 ? PXFS_NODE_READY : PXFS_NODE_FAILED);
+	(void)waitq_wake_all(&cache->loaded);
+	if (err != 0)
+		node_put(volume, fresh);
+	else
+		*out = fresh;
+	return err;
+}
+
+// ---- making and giving up ------------------------------------------------------------------------------------------------------
+
+// A node that was there before and has been given up may still be in memory.
+static void node_enter(struct pxfs_cache *cache, struct pxfs_node *node)
+{
+	spin_lock(&cache->lock);
+	struct pxfs_node *old = node_find_locked(cache, node->address);
+	if (old != NULL) {
+		VERIFY3(old->refs, ==, 0);
+		if (list_node_is_linked(&old->lru))
+			list_remove(&old->lru);
+		node_unlink_locked(cache, old);
+	}
+	node_link_locked(cache, node);
+	list_push_back(&cache->dirty_nodes, &node->lru);
+	(void)__atomic_fetch_add(&cache->dirty, 1, __ATOMIC_RELAXED);
+	spin_unlock(&cache->lock);
+	if (old != NULL)
+		node_free(old);
+}
+
+err_t node_make(struct pxfs_tree *tree, uint32_t level, struct pxfs_node **out)
+{
+	struct pxfs_volume *volume = tree->volume;
+	uint64_t address[2] = {0, 0};
+	struct pxfs_node *node = node_alloc(volume, 0, 0);
+	err_t err = node == NULL ? ERR(ENOMEM) : 0;
+
+	for (uint32_t i = 0; i < volume->copies && err == 0; i++)
+		err = space_take(volume, tree->id == PXFS_TREE_SPACE, true, node_sectors(volume), &address[i]);
+	if (err != 0) {
+		if (address[0] != 0)
+			space_return(volume, tree->id == PXFS_TREE_SPACE, address[0], node_sectors(volume));
+		if (node != NULL)
+			node_free(node);
+		return err;
+	}
+	node->address = address[0];
+	node->address2 = address[1];
+	node->birth = volume->generation;
+	node->dirty = true;
+	node->state = PXFS_NODE_READY;
+	memset(node->bytes, 0, node_bytes(volume));
+	struct pxfs_node_header *header = node_header(node);
+	le32_put(&header->magic, PXFS_NODE_MAGIC);
+	header->level = (uint8_t)level;
+	le64_put(&header->volume, volume->identity_word);
+	le64_put(&header->address, node->address);
+	le64_put(&header->birth, node->birth);
+	le64_put(&header->owner, tree->id);
+	le32_put(&header->data, node_bytes(volume));
+	node_enter(&volume->cache, node);
+	*out = node;
+	return 0;
+}
+
+err_t node_copy(struct pxfs_tree *tree, struct pxfs_node *node, struct pxfs_node **out)
+{
+	struct pxfs_node_header own;
+	err_t err = node_make(tree, node_level(node), out);
+
+	if (err != 0)
+		return err;
+	own = *node_header(*out);
+	memcpy((*out)->bytes, node->bytes, node_bytes(tree->volume));
+	own.count = node_header(node)->count;
+	own.data = node_header(node)->data;
+	*node_header(*out) = own;
+	err = tree_give_up(tree, node);
+	if (err != 0)
+		node_drop(tree, *out);
+	return err;
+}
+
+void node_drop(struct pxfs_tree *tree, struct pxfs_node *node)
+{
+	struct pxfs_volume *volume = tree->volume;
+	bool locked = tree->id == PXFS_TREE_SPACE;
+
+	spin_lock(&volume->cache.lock);
+	VERIFY(node->dirty && node->refs == 1);
+	list_remove(&node->lru);
+	node_unlink_locked(&volume->cache, node);
+	(void)__atomic_fetch_sub(&volume->cache.dirty, 1, __ATOMIC_RELAXED);
+	spin_unlock(&volume->cache.lock);
+	space_return(volume, locked, node->address, node_sectors(volume));
+	if (node->address2 != 0)
+		space_return(volume, locked, node->address2, node_sectors(volume));
+	node_free(node);
+}
+
+void nodes_clean(struct pxfs_volume *volume)
+{
+	struct pxfs_cache *cache = &volume->cache;
+	struct pxfs_node *node = NULL;
+
+	spin_lock(&cache->lock);
+	while ((node = list_pop_front_entry(&cache->dirty_nodes, struct pxfs_node, lru)) != NULL) {
+		memset(&node->lru, 0, sizeof node->lru);
+		node->dirty = false;
+		(void)__atomic_fetch_sub(&cache->dirty, 1, __ATOMIC_RELAXED);
+		if (node->refs == 0)
+			list_push_back(&cache->lru, &node->lru);
+	}
+	spin_unlock(&cache->lock);
+	nodes_trim(volume);
+}
+
+void node_pointer(const struct pxfs_node *node, struct pxfs_pointer *pointer)
+{
+	*pointer = (struct pxfs_pointer){0};
+	le64_put(&pointer->address[0], node->address);
+	le64_put(&pointer->address[1], node->address2);
+	le64_put(&pointer->birth, node->birth);
+}

@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: MIT
+//
+// PXFS: a filesystem that compresses, checks, takes snapshots, and survives power cuts anywhere.
+//
+// Purpose. Everything is copy-on-write: what a superblock refers to is never written again until two superblocks later. A checkpoint writes
+// all nodes that changed, then a superblock; between checkpoints fsync writes a batch of changed items into a log, which mounting
+// replays. Either makes an *epoch* durable: what all operations since the one before did, whole. docs/PXFS_DESIGN.md has the reasons,
+// docs/PXFS_FORMAT.md every byte.
+//
+// Files
+//   format.h   the bytes · super.c superblocks · node.c nodes in memory · tree.c trees: finding, setting, taking away · tree_change.c their
+//   shapes · tree_check.c · space.c which sectors are free · space_map.c that in the space tree · commit.c checkpoints and epochs
+//
+// Objects. A volume is a device that is mounted, once, whatever number of its subvolumes are. A node in memory is clean (as on disk), or dirty: born in
+// the open generation, changed in place until the checkpoint writes it. Its address is taken when it is made; so space that runs out is
+// told to whoever makes it. Who wants to change a clean node copies it first; the old one's sectors rest.
+//
+// Space. In memory each region of 16 MiB counts its used sectors, and has its bitmap when somebody needed it. What is given up in generation g is
+// free from g+2 on: until then a superblock that mounting may choose refers to it. Each checkpoint writes the bitmaps that changed, which
+// changes the tree that they are in, until nothing more changes.
+//
+// Rules. Who changes files, directories or attributes is in an epoch (epoch_enter … epoch_leave, which share volume.epoch); closing one excludes
+// them all. Writing pages back is in no epoch: the pages are of operations that are; closing waits until no page is dirty. A tree is changed under
+// its lock for writing, read under it for reading.
+//
+// Locks, in order: inode->lock (VFS); volume.epoch; flush_lock, page locks (page cache); tree.lock: a subvolume's, the tree of references, the root tree, the space
+// tree; space.lock, which guards the space tree too, so that who takes space can read it; then spinlocks: cache.lock. Therefore a tree is whole whenever space is
+// taken for it: first all nodes are made, then links are changed.
+#ifndef PXFS_IMPL_H
+#define PXFS_IMPL_H
+
+#include "format.h"
+
+#include "kern/block.h"
+#include "kern/checksum.h"
+#include "kern/kernel.h"
+#include "kern/list.h"
+#include "kern/log.h"
+#include "kern/math.h"
+#include "kern/mem.h"
+#include "kern/refcount.h"
+#include "kern/string.h"
+#include "kern/sync.h"
+
+struct pxfs_volume;
+
+// ---- nodes ---------------------------------------------------------------------------------------------------------------
+
+enum pxfs_node_state {
+	PXFS_NODE_LOADING,
+	PXFS_NODE_READY,
+	PXFS_NODE_FAILED // what was read is no node; whoever waits for it has the error
+};
+
+struct pxfs_node {
+	struct list_node lru;   // cache.lock: clean ones that nobody uses, longest ago first; or all that are dirty
+	struct pxfs_node *next; // in its bucket; cache.lock
+	uint64_t address;       // sectors, of the first copy; immutable, as is the next one
+	uint64_t address2;      // 0: none
+	uint64_t birth;
+	uint32_t refs;  // cache.lock
+	uint32_t state; // atomic, enum pxfs_node_state
+	err_t error;    // of FAILED
+	bool dirty;     // born in the open generation; the tree's lock for writing, or that of the commit
+	uint8_t *bytes; // the tree's lock
+};
+
+// Nodes by address.
+struct pxfs_cache {
+	struct spinlock lock;
+	struct list lru, dirty_nodes;
+	uint32_t count, dirty, limit; // nodes; lock, and dirty is read without
+	uint32_t bucket_count;
+	struct pxfs_node **buckets;
+	struct waitq loaded;
+	uint64_t hits, misses; // lock
+};
+
+// ---- trees ---------------------------------------------------------------------------------------------------------------
+
+// A key in memory, in its order: object, type, offset.
+struct pxfs_where {
+	uint64_t object;
+	uint8_t type;
+	uint64_t offset;
+};
+
+struct pxfs_tree {
+	struct pxfs_volume *volume;
+	struct rwlock lock;
+	uint64_t id;
+	struct pxfs_pointer root;
+
+	// Whom the nodes that it gives up belong to; NULL: nobody else has them, they rest.
+	struct pxfs_subvol *subvol;
+};
+
+// From the root to an item. Nodes are counted.
+struct pxfs_path {
+	struct pxfs_tree *tree;
+	uint32_t levels; // nodes[0] is the leaf, nodes[levels-1] the root; 0: the tree is empty
+	struct pxfs_node *nodes[PXFS_LEVELS_MAX];
+	uint32_t slots[PXFS_LEVELS_MAX];
+};
+
+// ---- space ---------------------------------------------------------------------------------------------------------------
+
+struct pxfs_region {
+	uint32_t used;  // sectors whose bit is set
+	uint32_t flags; // enum pxfs_region_flags
+	uint64_t *bits; // NULL: not loaded
+};
+
+enum pxfs_region_flags {
+	PXFS_REGION_CHANGED = 1u << 0, // since the last checkpoint
+	PXFS_REGION_STORED = 1u << 1,  // has an item in the space tree
+	PXFS_REGION_FULL = 1u << 2     // somebody found no run in it since something was freed
+};
+
+// What is given up in one generation.
+struct pxfs_rest {
+	uint64_t generation;
+	uint32_t count, room, written; // written: of them, those in the root tree
+	struct pxfs_range_in *ranges;
+};
+
+struct pxfs_range_in {
+	uint64_t address;
+	uint32_t sectors;
+};
+
+struct pxfs_space_state {
+	struct mutex lock;
+	uint32_t region_count;
+	struct pxfs_region *regions;
+	uint64_t used_sectors;
+	uint64_t reserved_sectors;         // for dirty pages
+	uint64_t promised_sectors;         // by fallocate: extents that lie nowhere yet; in the superblock
+	uint64_t margin_sectors;           // kept for taking away, and for checkpoints
+	uint32_t cursor_data, cursor_node; // regions
+	struct pxfs_rest rests[3];         // of this generation and the two before, by generation % 3
+	uint32_t loaded;                   // regions with bits
+};
+
+// A subvolume that is in use. Everything in it changes within an epoch; its tree by the tree's lock.
+struct pxfs_subvol {
+	struct list_node link; // volume->subvols
+	struct pxfs_volume *volume;
+	uint32_t users; // volume.subvol_lock
+	uint64_t id;
+	struct pxfs_tree tree;
+	struct pxfs_subvolume item; // but its root, which is tree.root
+	bool changed;               // the item is to be written
+};
+
+// ---- volume --------------------------------------------------------------------------------------------------------------
+
+struct pxfs_volume {
+	struct block_device *device;
+	bool read_only;
+	uint32_t failed; // atomic: error number of a commit that failed; nothing is written any more
+	uint32_t block_shift, node_shift, copies;
+	uint64_t sectors;
+	uint8_t identity[16];
+	uint64_t identity_word; // its first half
+	uint64_t hash_seed;
+	uint64_t generation;     // the open one; epoch held for writing changes it
+	struct pxfs_super super; // as it was read or written last
+	struct rwlock epoch;
+	struct pxfs_cache cache;
+	struct pxfs_space_state space;
+	struct pxfs_tree root_tree, space_tree, refs_tree;
+	struct list subvols;                                // struct pxfs_subvol that are open; epoch
+	uint64_t errors_read, errors_repaired, errors_lost; // atomic
+};
+
+static inline uint32_t node_bytes(const struct pxfs_volume *volume)
+{
+	return 1u << volume->node_shift;
+}
+
+static inline uint32_t node_sectors(const struct pxfs_volume *volume)
+{
+	return 1u << (volume->node_shift - SECTOR_SHIFT);
+}
+
+static inline uint32_t block_sectors_of(const struct pxfs_volume *volume)
+{
+	return 1u << (volume->block_shift - SECTOR_SHIFT);
+}
+
+static inline struct pxfs_node_header *node_header(const struct pxfs_node *node)
+{
+	return (struct pxfs_node_header *)node->bytes;
+}
+
+static inline uint32_t node_count(const struct pxfs_node *node)
+{
+	return le32_get(&node_header(node)->count);
+}
+
+static inline uint32_t node_level(const struct pxfs_node *node)
+{
+	return node_header(node)->level;
+}
+
+static inline struct pxfs_item *node_items(const struct pxfs_node *node)
+{
+	return (struct pxfs_item *)(node->bytes + sizeof(struct pxfs_node_header));
+}
+
+static inline struct pxfs_child *node_children(const struct pxfs_node *node)
+{
+	return (struct pxfs_child *)(node->bytes + sizeof(struct pxfs_node_header));
+}
+
+static inline struct pxfs_where where_of(const struct pxfs_key *key)
+{
+	return (struct pxfs_where){le64_get(&key->object), key->type, le64_get(&key->offset)};
+}
+
+static inline void key_put(struct pxfs_key *key, const struct pxfs_where *where)
+{
+	*key = (struct pxfs_key){.type = where->type};
+	le64_put(&key->object, where->object);
+	le64_put(&key->offset, where->offset);
+}
+
+static inline int where_compare(const struct pxfs_where *a, const struct pxfs_where *b)
+{
+	if (a->object != b->object)
+		return a->object < b->object ? -1 : 1;
+	if (a->type != b->type)
+		return a->type < b->type ? -1 : 1;
+	return a->offset < b->offset ? -1 : a->offset > b->offset;
+}
+
+static inline bool pointer_is_null(const struct pxfs_pointer *pointer)
+{
+	return le64_get(&pointer->address[0]) == 0;
+}
+
+// node.c. All sleep. cache: nodes that may be kept.
+err_t nodes_init(struct pxfs_volume *volume, uint32_t limit) must_check; // -ENOMEM
+void nodes_fini(struct pxfs_volume *volume);                             // dirty ones are lost
+
+// The node that a pointer means, counted and checked. `level` and `owner` are what it must be; UINT32_MAX: any level. Errors: -EIO, -EBADMSG (both copies
+// are damaged, said in the log), -ENOMEM.
+err_t node_get(struct pxfs_volume *volume, const struct pxfs_pointer *pointer, uint32_t level,
+	       struct pxfs_node **out) must_check;
+void node_hold(struct pxfs_volume *volume, struct pxfs_node *node);
+void node_put(struct pxfs_volume *volume, struct pxfs_node *node);
+
+// A dirty, empty node. Errors: -ENOSPC, -ENOMEM.
+err_t node_make(struct pxfs_tree *tree, uint32_t level, struct pxfs_node **out) must_check;
+
+// A dirty copy of a clean one, whose sectors the tree gives up.
+err_t node_copy(struct pxfs_tree *tree, struct pxfs_node *node, struct pxfs_node **out) must_check;
+
+// A dirty node that nothing refers to any more: as if it had never been. The caller's reference goes with it.
+void node_drop(struct pxfs_tree *tree, struct pxfs_node *node);
+
+void node_pointer(const struct pxfs_node *node, struct pxfs_pointer *pointer); // without checksum
+err_t node_validate(const struct pxfs_volume *volume, const uint8_t *bytes, uint64_t address, uint32_t level,
+		    const char **problem) must_check; // -EBADMSG
+
+// tree.c. The tree's lock is held as each says.
+void tree_init(struct pxfs_tree *tree, struct pxfs_volume *volume, uint64_t id, const struct pxfs_pointer *root);
+void tree_fini(struct pxfs_tree *tree);
+
+// The first item that does not come before `where`; *exact: it is that one. With slots past the end when there is none: path_next() says so. Read.
+err_t tree_find(struct pxfs_tree *tree, const struct pxfs_where *where, struct pxfs_path *path, bool *exact) must_check;
+void path_release(struct pxfs_path *path);
+
+// The item that the path is at; false: past the last one. It goes on into the next leaf by itself. Read. Errors of the form without: as node_get().
+err_t path_item(struct pxfs_path *path, struct pxfs_where *where, const uint8_t **data, uint32_t *size_bytes,
+		bool *there) must_check;
+void path_step(struct pxfs_path *path); // to the next one
+err_t tree_last(struct pxfs_tree *tree, const struct pxfs_where *before, struct pxfs_path *path,
+		bool *there) must_check; // the last item that comes before `before`
+
+// The item's data. *size_bytes is the room, then the size. Read. Errors: -ENOENT, -ERANGE.
+err_t tree_get(struct pxfs_tree *tree, const struct pxfs_where *where, void *data, uint32_t *size_bytes) must_check;
+
+// tree_change.c. Write; the epoch is entered. Sets or takes away one item, or does nothing. Errors: -ENOSPC, -ENOMEM, those of node_get(); take: -ENOENT.
+err_t tree_put(struct pxfs_tree *tree, const struct pxfs_where *where, const void *data,
+	       uint32_t size_bytes) must_check;
+err_t tree_take(struct pxfs_tree *tree, const struct pxfs_where *where) must_check;
+
+// What the tree refers to no more, a clean node: it rests, or goes where a snapshot still has it. The node may be forgotten. Errors: -ENOMEM, -ENOSPC.
+err_t tree_give_up(struct pxfs_tree *tree, const struct pxfs_node *node) must_check;
+
+// tree_check.c: walks all of a tree. Errors: -EUCLEAN with a log line.
+err_t tree_check(struct pxfs_tree *tree, uint64_t *items, uint64_t *nodes) must_check;
+
+// space.c
+err_t space_init(struct pxfs_volume *volume) must_check;
+void space_fini(struct pxfs_volume *volume);
+
+// `sectors`, whole blocks, side by side; marked as used. `locked`: the space lock is held, for it guards the space tree too. Errors: -ENOSPC, -ENOMEM,
+// those of node_get().
+err_t space_take(struct pxfs_volume *volume, bool locked, bool for_node, uint32_t sectors,
+		 uint64_t *address) must_check;
+
+// Sectors that were taken and never referred to by anything on disk: free at once.
+void space_return(struct pxfs_volume *volume, bool locked, uint64_t address, uint32_t sectors);
+
+// Sectors that something on disk may refer to: they rest. Errors: -ENOMEM.
+err_t space_give_up(struct pxfs_volume *volume, bool locked, const uint64_t *addresses, uint32_t count,
+		    uint32_t sectors) must_check; // `count` ranges of as many sectors each: all or none
+uint64_t space_free_sectors(struct pxfs_volume *volume);
+
+// space_map.c. The epoch is held for writing.
+err_t space_load(struct pxfs_volume *volume) must_check;                  // mounting: counts, and what rests
+err_t space_store(struct pxfs_volume *volume) must_check;                 // before a checkpoint's nodes are written
+err_t region_load(struct pxfs_volume *volume, uint32_t index) must_check; // space.lock held
+err_t space_clear(struct pxfs_volume *volume, uint64_t address,
+		  uint32_t sectors) must_check; // space.lock held: those that rested
+err_t space_claim(struct pxfs_volume *volume, uint64_t address,
+		  uint64_t sectors) must_check;             // takes the lock: marks them as used
+err_t space_advance(struct pxfs_volume *volume) must_check; // a generation has begun: what rested long enough is free
+
+// super.c. Errors: -EIO, -EINVAL with *problem.
+err_t super_read(struct pxfs_volume *volume, const char **problem) must_check;
+err_t super_write(struct pxfs_volume *volume) must_check; // volume->super, with everything but its place filled in
+uint64_t super_ring(const struct pxfs_volume *volume, uint32_t ring);
+uint32_t super_ring_sectors(const struct pxfs_volume *volume);
+
+// commit.c. The epoch is held for writing and no page is dirty. Errors: -ENOSPC, -ENOMEM (nothing is lost, it may be tried again); -EIO: nothing
+// will be written any more.
+err_t volume_checkpoint(struct pxfs_volume *volume) must_check;
+void nodes_clean(struct pxfs_volume *volume); // a checkpoint is durable: all nodes are as on disk
+
+#endif

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: MIT
+//
+// Free space: a bit for each sector, by regions of 16 MiB whose bitmaps are in memory once somebody needed them. What is taken is whole blocks, and a
+// block is free when none of its sectors is used, so what was packed into one goes piece by piece.
+#include "pxfs_impl.h"
+
+#define RANGES_FIRST 64u
+
+err_t space_init(struct pxfs_volume *volume)
+{
+	struct pxfs_space_state *space = &volume->space;
+
+	mutex_init(&space->lock, LOCK_RANK_FS_SPACE, "pxfs: space");
+	space->region_count = (uint32_t)DIV_ROUND_UP(volume->sectors, (uint64_t)PXFS_REGION_SECTORS);
+	space->regions = kmalloc_array(space->region_count, sizeof *space->regions, MEM_ZERO);
+	space->margin_sectors = MIN(volume->sectors / 64, MIB(64) >> SECTOR_SHIFT) + 64 * node_sectors(volume);
+	space->cursor_node = space->region_count / 2;
+	return space->regions == NULL ? ERR(ENOMEM) : 0;
+}
+
+void space_fini(struct pxfs_volume *volume)
+{
+	struct pxfs_space_state *space = &volume->space;
+
+	for (uint32_t i = 0; space->regions != NULL && i < space->region_count; i++)
+		kfree(space->regions[i].bits);
+	for (uint32_t i = 0; i < 3; i++)
+		kfree(space->rests[i].ranges);
+	kfree(space->regions);
+	mutex_fini(&space->lock);
+}
+
+static void space_lock(struct pxfs_volume *volume, bool locked)
+{
+	if (!locked)
+		mutex_lock(&volume->space.lock);
+}
+
+static void space_unlock(struct pxfs_volume *volume, bool locked)
+{
+	if (!locked)
+		mutex_unlock(&volume->space.lock);
+}
+
+// ---- bits -------------------------------------------------------------------------------------------------------------------
+
+static uint32_t region_sectors(const struct pxfs_volume *volume, uint32_t index)
+{
+	uint64_t begin = (uint64_t)index << PXFS_REGION_SHIFT;
+	return (uint32_t)MIN(volume->sectors - begin, (uint64_t)PXFS_REGION_SECTORS);
+}
+
+static bool bits_are_clear(const uint64_t *bits, uint32_t from, uint32_t count)
+{
+	const uint8_t *bytes = (const uint8_t *)bits; // a block is whole bytes
+
+	for (uint32_t i = from / 8; i < (from + count) / 8; i++)
+		if (bytes[i] != 0)
+			return false;
+	return true;
+}
+
+static void bits_set(uint64_t *bits, uint32_t from, uint32_t count, bool on)
+{
+	for (uint32_t i = from; i < from + count;) {
+		uint32_t in = i % 64, part = MIN(64 - in, from + count - i);
+		uint64_t mask = (part == 64 ? UINT64_MAX : (1ull << part) - 1) << in;
+		if (on)
+			bits[i / 64] |= mask;
+		else
+			bits[i / 64] &= ~mask;
+		i += part;
+	}
+}
+
+// The first run of free blocks that is long enough; UINT32_MAX: there is none.
+static uint32_t run_find(const struct pxfs_volume *volume, const struct pxfs_region *region, uint32_t index,
+			 uint32_t sectors)
+{
+	uint32_t block = block_sectors_of(volume), end = region_sectors(volume, index) / block * block, run = 0;
+
+	for (uint32_t at = 0; at < end; at += block) {
+		if (at % 64 == 0 && region->bits[at / 64] == UINT64_MAX && block <= 64) {
+			run = 0;
+			at += 64 - block;
+			continue;
+		}
+		run = bits_are_clear(region->bits, at, block) ? run + block : 0;
+		if (run >= sectors)
+			return at + block - run;
+	}
+	return UINT32_MAX;
+}
+
+// ---- taking -------------------------------------------------------------------------------------------------------------------
+
+static void region_change(struct pxfs_volume *volume, uint32_t index, uint32_t from, uint32_t count, bool on)
+{
+	struct pxfs_region *region = &volume->space.regions[index];
+
+	bits_set(region->bits, from, count, on);
+	region->flags |= PXFS_REGION_CHANGED;
+	if (on) {
+		region->used += count;
+		volume->space.used_sectors += count;
+	} else {
+		region->used -= count;
+		volume->space.used_sectors -= count;
+		region->flags &= ~(uint32_t)PXFS_REGION_FULL;
+	}
+}
+
+static err_t region_try(struct pxfs_volume *volume, uint32_t index, uint32_t sectors, uint64_t *address, bool *taken)
+{
+	struct pxfs_region *region = &volume->space.regions[index];
+	err_t err = 0;
+
+	*taken = false;
+	if (region_sectors(volume, index) - region->used < sectors)
+		return 0;
+	if ((region->flags & PXFS_REGION_FULL) != 0 && sectors >= block_sectors_of(volume) * 4)
+		return 0;
+	if (region->bits == NULL)
+		err = region_load(volume, index);
+	if (err != 0)
+		return err;
+	uint32_t at = run_find(volume, region, index, sectors);
+	if (at == UINT32_MAX) {
+		region->flags |= PXFS_REGION_FULL;
+		return 0;
+	}
+	region_change(volume, index, at, sectors, true);
+	*address = ((uint64_t)index << PXFS_REGION_SHIFT) + at;
+	*taken = true;
+	return 0;
+}
+
+// From the cursor on, once around. Nodes and data have cursors of their own, so that each lie together.
+err_t space_take(struct pxfs_volume *volume, bool locked, bool for_node, uint32_t sectors, uint64_t *address)
+{
+	struct pxfs_space_state *space = &volume->space;
+	uint32_t *cursor = for_node ? &space->cursor_node : &space->cursor_data;
+	bool taken = false;
+	err_t err = 0;
+
+	VERIFY3(sectors % block_sectors_of(volume), ==, 0);
+	space_lock(volume, locked);
+	for (uint32_t i = 0; i < space->region_count && err == 0 && !taken; i++) {
+		uint32_t index = (*cursor + i) % space->region_count;
+		err = region_try(volume, index, sectors, address, &taken);
+		if (taken)
+			*cursor = index;
+	}
+	space_unlock(volume, locked);
+	return err != 0 || taken ? err : ERR(ENOSPC);
+}
+
+// Regions that hold something used have their bits in memory or on disk; reading them may fail, and then the sectors stay used until fsck.
+static err_t range_clear(struct pxfs_volume *volume, uint64_t address, uint32_t sectors)
+{
+	while (sectors > 0) {
+		uint32_t index = (uint32_t)(address >> PXFS_REGION_SHIFT), from = address & (PXFS_REGION_SECTORS - 1);
+		uint32_t count = MIN(sectors, PXFS_REGION_SECTORS - from);
+		err_t err = volume->space.regions[index].bits == NULL ? region_load(volume, index) : 0;
+		if (err != 0)
+			return err;
+		region_change(volume, index, from, count, false);
+		address += count;
+		sectors -= count;
+	}
+	return 0;
+}
+
+void space_return(struct pxfs_volume *volume, bool locked, uint64_t address, uint32_t sectors)
+{
+	space_lock(volume, locked);
+	err_t err = range_clear(volume, address, sectors);
+	space_unlock(volume, locked);
+	VERIFY3(err, ==, 0); // they were taken, so their bits are there
+}
+
+uint64_t space_free_sectors(struct pxfs_volume *volume)
+{
+	mutex_lock(&volume->space.lock);
+	uint64_t free = volume->sectors - volume->space.used_sectors;
+	mutex_unlock(&volume->space.lock);
+	return free;
+}
+
+// ---- giving up ----------------------------------------------------------------------------------------------------------------
+
+static err_t rest_grow(struct pxfs_rest *rest, uint32_t more)
+{
+	if (rest->count + more <= rest->room)
+		return 0;
+	uint32_t room = MAX(rest->room * 2, RANGES_FIRST) + more;
+	struct pxfs_range_in *ranges = krealloc(rest->ranges, (size_t)room * sizeof *ranges, 0);
+	if (ranges == NULL)
+		return ERR(ENOMEM);
+	rest->ranges = ranges;
+	rest->room = room;
+	return 0;
+}
+
+err_t space_give_up(struct pxfs_volume *volume, bool locked, const uint64_t *addresses, uint32_t count,
+		    uint32_t sectors)
+{
+	struct pxfs_rest *rest = &volume->space.rests[volume->generation % 3];
+
+	space_lock(volume, locked);
+	err_t err = rest_grow(rest, count);
+	for (uint32_t i = 0; err == 0 && i < count; i++)
+		rest->ranges[rest->count++] = (struct pxfs_range_in){addresses[i], sectors};
+	space_unlock(volume, locked);
+	return err;
+}
+
+err_t space_claim(struct pxfs_volume *volume, uint64_t address, uint64_t sectors)
+{
+	err_t err = 0;
+
+	mutex_lock(&volume->space.lock);
+	while (sectors > 0 && err == 0) {
+		uint32_t index = (uint32_t)(address >> PXFS_REGION_SHIFT), from = address & (PXFS_REGION_SECTORS - 1);
+		uint32_t count = (uint32_t)MIN(sectors, (uint64_t)(PXFS_REGION_SECTORS - from));
+		if (volume->space.regions[index].bits == NULL)
+			err = region_load(volume, index);
+		if (err == 0)
+			region_change(volume, index, from, count, true);
+		address += count;
+		sectors -= count;
+	}
+	mutex_unlock(&volume->space.lock);
+	return err;
+}
+
+err_t space_clear(struct pxfs_volume *volume, uint64_t address, uint32_t sectors)
+{
+	return range_clear(volume, address, sectors);
+}
