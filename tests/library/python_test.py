@@ -3,10 +3,12 @@
 # tools/python/tbos.py against a real tree and against mistakes. TAP.
 #   python_test.py SOURCE_FOLDER LIBRARY
 import hashlib
+import itertools
 import os
 import re
 import subprocess
 import sys
+import tempfile
 
 sys.path.insert(0, os.path.join(sys.argv[1], 'tools/python'))
 os.environ['TBOS_LIBRARY'] = sys.argv[2]
@@ -35,7 +37,8 @@ def sizes_match(source):
             pointer = re.search(r'\(\*(\w+)\)', line)
             names += [pointer.group(1)] if pointer else re.findall(r'(\w+)(?:\[[^\]]*\])?\s*(?:,|$)', line.strip())
         return names
-    pairs = (('tb_config', tbos._Config), ('tb_time', tbos.Time), ('tb_stat', tbos.Stat), ('tb_dirent', tbos.Dirent), ('tb_handle', tbos.Handle))
+    pairs = (('tb_config', tbos._Config), ('tb_time', tbos.Time), ('tb_stat', tbos.Stat), ('tb_dirent', tbos.Dirent), ('tb_handle', tbos.Handle),
+             ('tb_disk', tbos.Disk))
     return all(fields(struct) == [name for name, _ in mirror._fields_] for struct, mirror in pairs)
 
 
@@ -121,6 +124,25 @@ def cases(source):
                 yield f'{engine}: zero bytes in paths', raises_value_error(files.stat, 'a\0b')
 
 
+def volumes():
+    """A volume on an image of the host: made, filled and left by one instance, read by another."""
+    with tempfile.TemporaryDirectory() as folder:
+        disk = tbos.Disk.of(os.path.join(folder, 'disk'), size_bytes=64 << 20)
+        data = bytes(range(256)) * 3000
+        with tbos.Instance(disks=[disk]) as machine, machine.context() as files:
+            made = machine.command('mkfs -L test disk0')
+            files.mkdir('/m')
+            files.mount('disk0', '/m', 'pxfs')
+            files.mkdir('/m/d')
+            files.write_file('/m/d/f', data)
+            files.umount('/m')
+            yield 'a volume on an image', made == 0 and refused(2, files.read_file, '/m/d/f')
+        with tbos.Instance(disks=[tbos.Disk.of(disk.path.decode(), flags=tbos.Disk.READ_ONLY)]) as machine, machine.context() as files:
+            files.mkdir('/m')
+            files.mount('disk0', '/m', 'pxfs')
+            yield 'another instance reads it', files.read_file('/m/d/f') == data and refused(30, files.mkdir, '/m/e')
+
+
 def raises_value_error(call, *args):
     try:
         call(*args)
@@ -131,7 +153,7 @@ def raises_value_error(call, *args):
 
 def main():
     failed, number = 0, 0
-    for number, (what, good) in enumerate(cases(sys.argv[1]), 1):
+    for number, (what, good) in enumerate(itertools.chain(cases(sys.argv[1]), volumes()), 1):
         failed += not good
         print('ok' if good else 'not ok', number, '-', what)
     print(f'1..{number}')

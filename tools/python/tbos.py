@@ -25,11 +25,24 @@ u32, u64, i32, i64, char_p, void_p, size_t = (ctypes.c_uint32, ctypes.c_uint64, 
 _WRITE = ctypes.CFUNCTYPE(None, void_p, ctypes.POINTER(ctypes.c_char), size_t)
 
 
+class Disk(ctypes.Structure):
+    """A disk of the machine; the fields of struct tb_disk, of which `path` is needed: Disk.of('disk.img', size_bytes=1 << 26)."""
+    _fields_ = [('path', char_p), ('flags', u32), ('logical_bytes', u32), ('physical_bytes', u32), ('reserved', u32), ('offset_bytes', u64),
+                ('size_bytes', u64), ('faults', char_p)]
+
+    READ_ONLY, PUBLISH = 1, 2
+
+    @classmethod
+    def of(cls, path, faults=None, **fields):
+        return cls(path=_path(path), faults=faults.encode() if faults else None, **fields)
+
+
 class _Config(ctypes.Structure):
     _fields_ = [('version', u32), ('size_bytes', u32), ('engine', u32), ('flags', u32), ('cpu_count', u32), ('slot', u32), ('mem_bytes', u64),
                 ('persona', char_p), ('cmdline', char_p), ('sim', void_p), ('seed', u64), ('policy', char_p), ('record_path', char_p),
                 ('replay_path', char_p), ('poison', u32), ('reserved', u32), ('time_limit_ns', u64), ('write_fn', _WRITE), ('write_ctx', void_p),
-                ('input_fd', i32), ('reserved2', u32), ('trace_fn', void_p), ('trace_ctx', void_p), ('initramfs_path', char_p)]
+                ('input_fd', i32), ('reserved2', u32), ('trace_fn', void_p), ('trace_ctx', void_p), ('initramfs_path', char_p),
+                ('disks', ctypes.POINTER(Disk)), ('disk_count', u32), ('reserved3', u32)]
 
 
 class Time(ctypes.Structure):
@@ -85,9 +98,9 @@ def _path(path):
 
 class Instance:
     """A booted instance. Its console goes to `console`, a list of bytes, if one is given, and nowhere otherwise. Its tree begins with what
-    the archive `initramfs` (cpio newc; plain, LZ4 or Zstandard) holds."""
+    the archive `initramfs` (cpio newc; plain, LZ4 or Zstandard) holds. `disks` are of class Disk, disk0 and so on inside."""
 
-    def __init__(self, engine='threads', seed=0, cpus=0, mem_bytes=0, persona=None, console=None, initramfs=None):
+    def __init__(self, engine='threads', seed=0, cpus=0, mem_bytes=0, persona=None, console=None, initramfs=None, disks=()):
         if engine not in ('threads', 'sim'):
             raise ValueError(f'engine {engine!r}: threads or sim')
         config = _Config()
@@ -95,6 +108,7 @@ class Instance:
         config.engine, config.seed, config.cpu_count, config.mem_bytes = int(engine == 'sim'), seed, cpus, mem_bytes
         config.persona = persona.encode() if persona else None
         config.initramfs_path = _path(initramfs) if initramfs is not None else None
+        config.disks, config.disk_count = (Disk * len(disks))(*disks), len(disks)
         config.flags = _FLAG_QUIET
 
         def write(_, text, size):
