@@ -42,6 +42,12 @@ void tty_fini(struct tty *tty); // nobody uses it any more; gives the owner back
 // and nothing came. Thread context, sleeps. Errors: -EAGAIN (nothing there, and not to wait), -EINTR (a signal to the owner).
 err_t tty_read(struct tty *tty, void *buffer, size_t size_bytes, bool wait, size_t *done_bytes) must_check;
 
+// The same for a reader that has done something in the light of all signals up to `interrupts` (drawn its line to the window's width): one that came
+// since, before this call too, ends it with -EINTR, unless there are bytes.
+uint32_t tty_interrupts(const struct tty *tty);
+err_t tty_read_since(struct tty *tty, uint32_t interrupts, void *buffer, size_t size_bytes, bool wait,
+		     size_t *done_bytes) must_check;
+
 // Waits while output is stopped. Errors: -EAGAIN, -EINTR; *done_bytes says how much went out before.
 err_t tty_write(struct tty *tty, const void *bytes, size_t size_bytes, bool wait, size_t *done_bytes) must_check;
 

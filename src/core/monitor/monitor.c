@@ -64,15 +64,19 @@ static const char *edit_complete(void *ctx, const char *text, uint32_t word, uin
 static err_t read_keys(struct monitor_console *console)
 {
 	struct line_edit *edit = &console->edit;
+	struct tty *tty = console->session.tty;
+	uint32_t drawn = tty_interrupts(tty); // the line that is seen was drawn after these
 	uint8_t byte;
 	size_t done;
 
 	edit->columns = hal_console_window().columns;
 	line_edit_begin(edit, MONITOR_PROMPT);
 	for (;;) {
-		err_t err = tty_read(console->session.tty, &byte, 1, true, &done);
+		err_t err = tty_read_since(tty, drawn, &byte, 1, true, &done);
+		uint32_t seen = tty_interrupts(tty);
 		edit->columns = hal_console_window().columns;
 		if (err == -EINTR) { // the size, or who looks, has changed
+			drawn = seen;
 			line_view_refresh(edit);
 			continue;
 		}

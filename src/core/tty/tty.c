@@ -143,12 +143,25 @@ static bool reading_take(struct reading *reading, uint64_t *deadline_ns)
 
 err_t tty_read(struct tty *tty, void *buffer, size_t size_bytes, bool wait, size_t *done_bytes)
 {
-	struct reading reading = {
-		.tty = tty, .buffer = buffer, .size_bytes = size_bytes, .start_ns = hal_clock_mono_ns()};
+	return tty_read_since(tty, tty_interrupts(tty), buffer, size_bytes, wait, done_bytes);
+}
+
+uint32_t tty_interrupts(const struct tty *tty)
+{
+	return atomic_load_u32_acquire(&tty->interrupts);
+}
+
+err_t tty_read_since(struct tty *tty, uint32_t interrupts, void *buffer, size_t size_bytes, bool wait,
+		     size_t *done_bytes)
+{
+	struct reading reading = {.tty = tty,
+				  .buffer = buffer,
+				  .size_bytes = size_bytes,
+				  .start_ns = hal_clock_mono_ns(),
+				  .interrupts = interrupts};
 	uint64_t deadline_ns;
 	err_t err = 0;
 
-	reading.interrupts = atomic_load_u32_acquire(&tty->interrupts);
 	while (err == 0 && size_bytes > 0) {
 		uint32_t changes = atomic_load_u32_acquire(&tty->changes);
 		bool ended = atomic_load_u32_acquire(&tty->ended) != 0;

@@ -162,6 +162,12 @@ TEST(tty, signals_reach_the_owner)
 	type(bench, "\003");
 	CHECK_EQ(thread_join(thread, NULL), 0);
 	CHECK_EQ(call.err, -EINTR);
+	uint32_t before = tty_interrupts(&bench->tty);
+	type(bench, "\003");
+	CHECK_EQ(tty_read_since(&bench->tty, before, call.bytes, 4, true, &call.done), -EINTR);
+	CHECK_EQ(tty_read(&bench->tty, call.bytes, 4, false, &call.done), -EAGAIN);
+	type(bench, "z\n");
+	CHECK(tty_read_since(&bench->tty, before, call.bytes, 4, true, &call.done) == 0 && call.done == 2);
 	CHECK_EQ(tty_ioctl(&bench->tty, TB_TIOCSWINSZ, &window), 0);
 	CHECK_EQ(tty_ioctl(&bench->tty, TB_TIOCSWINSZ, &window), 0);
 	CHECK(tty_ioctl(&bench->tty, TB_TIOCGWINSZ, &got) == 0 && got.rows == 30 && got.columns == 90);
