@@ -12,7 +12,10 @@ import sys
 
 PROGRAMS = {
     'prop': ['tests/test-prop', '--engine', 'sim', '--cpus', '2'],
-    'fs_model': ['tests/test-fs', '--engine', 'sim', '--seed', '60000', '--seeds', '400', '--sequential', '1', '--mem', '32'],
+    'pxfs_crash': ['tests/test-pxfs', '--engine', 'threads'],
+    'pxfs_node': ['tests/test-pxfs', '--engine', 'threads'],
+    'pxfs_file': ['tests/test-pxfs', '--engine', 'threads'],
+    'fs_model': ['tests/test-fs', '--engine', 'sim', '--seed', '60000', '--seeds', '1600', '--sequential', '1', '--mem', '32'],
 }
 
 MUTANTS = [
@@ -26,6 +29,15 @@ MUTANTS = [
     ('a name comes into a removed folder', 'src/fs/vfs/rename.c', r'->nlink == 0\)\n\t\terr = ERR\(ENOENT\); // removed',
      r'->nlink == UINT32_MAX)\n\t\terr = ERR(ENOENT); // removed', 'fs_model.every_order_is_an_order'),
     ('two write one file at once', 'src/fs/vfs/pagefile.c', r'mutex_(un)?lock\(&inode->lock\);', '(void)inode;', 'fs_model.every_order_is_an_order'),
+    ('no FLUSH before the superblock', 'src/fs/pxfs/commit.c', r'err = block_flush\(volume->device\);', 'err = 0;',
+     'pxfs_crash.every_write_is_a_place_to_stop'),
+    ('a superblock without FUA', 'src/fs/pxfs/super.c', r'bytes, BLOCK_FUA\);', 'bytes, 0);', 'pxfs_crash.every_write_is_a_place_to_stop'),
+    ('what is given up rests one generation', 'src/fs/pxfs/space_map.c', r'uint64_t old = volume->generation - 2;',
+     'uint64_t old = volume->generation - 1;', 'pxfs_node.two_generations_back_is_whole'),
+    ('a node is believed', 'src/fs/pxfs/node_read.c', r'!= le64_get\(&pointer->checksum\)\)', '== 1)', 'pxfs_node.a_wrong_bit_is_found'),
+    ('data are believed', 'src/fs/pxfs/codec.c', r'!= le64_get\(&extent->checksum\)\)', '== 1)', 'pxfs_file.wrong_data_are_not_given_out'),
+    ('a failed operation goes on', 'src/fs/pxfs/commit.c', r'return volume_fail\(volume, err\);',
+     'volume->failed = volume_fail(volume, err) == 0;', 'pxfs_file.a_disk_that_fails'),
 ]
 
 

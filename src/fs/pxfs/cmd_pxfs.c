@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Commands: mkfs, pxfs-info.
+// Commands: fsck, mkfs, pxfs-info.
 #include "fs_impl.h"
 
 #include "kern/component.h"
@@ -114,10 +114,43 @@ static int32_t run_info(struct monitor_session *session, uint32_t argc, char **a
 	return 0;
 }
 
+// ---- fsck ---------------------------------------------------------------------------------------------------------------------------
+
+static void problem_print(void *arg, const char *text)
+{
+	monitor_printf(arg, "%s\n", text);
+}
+
+// Exit status as fsck(8): 0 nothing is wrong, 4 something is, 8 it could not be looked at.
+static int32_t run_fsck(struct monitor_session *session, uint32_t argc, char **argv)
+{
+	bool data = argc == 3 && strcmp(argv[1], "-d") == 0;
+	struct pxfs_check_report report;
+	const char *problem = NULL;
+
+	if (argc != (data ? 3u : 2u) || argv[argc - 1][0] == '-')
+		return monitor_usage(session, "fsck");
+	err_t err = pxfs_check_volume(argv[argc - 1], data ? PXFS_CHECK_DATA : 0, problem_print, session, &report,
+				      &problem);
+	if (err != 0) {
+		(void)complain(session, "fsck", argv[argc - 1], problem, err);
+		return 8;
+	}
+	monitor_printf(session,
+		       "%s: %llu nodes, %llu items, %llu inodes, %llu names, %llu extents, %llu KiB: %llu problems\n",
+		       argv[argc - 1], (unsigned long long)report.nodes, (unsigned long long)report.items,
+		       (unsigned long long)report.inodes, (unsigned long long)report.names,
+		       (unsigned long long)report.extents, (unsigned long long)report.sectors / 2,
+		       (unsigned long long)report.problems);
+	return report.problems == 0 ? 0 : 4;
+}
+
+static const struct monitor_command cmd_fsck = {
+	"fsck", "[-d] DEVICE", "check a PXFS volume that is not mounted; -d: its data too", run_fsck, NULL};
 static const struct monitor_command cmd_mkfs = {
 	"mkfs", "[-L LABEL] [-c lz4|zstd|none[:LEVEL]] [-b BLOCK] [-n NODE] [-m COPIES] DEVICE",
 	"make an empty PXFS volume on a block device", run_mkfs, NULL};
 static const struct monitor_command cmd_info = {"pxfs-info", "DEVICE", "show what a PXFS volume says of itself",
 						run_info, NULL};
 
-const struct monitor_command *const pxfs_commands[] = {&cmd_mkfs, &cmd_info, NULL};
+const struct monitor_command *const pxfs_commands[] = {&cmd_fsck, &cmd_mkfs, &cmd_info, NULL};

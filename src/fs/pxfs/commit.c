@@ -53,7 +53,11 @@ static err_t node_write(struct writer *writer, struct pxfs_node *node, struct px
 	const char *problem = NULL;
 	err_t err = node_validate(writer->volume, node->bytes, node->address, UINT32_MAX, &problem);
 
-	VERIFY3(err, ==, 0); // what is not sound in memory does not reach the disk
+	if (err != 0) { // what is not sound in memory does not reach the disk
+		log_err("pxfs: %s: a node that is to be written is not sound: %s", block_name(writer->volume->device),
+			problem);
+		return ERR(EUCLEAN);
+	}
 	le64_put(&pointer->checksum, checksum_xxh3(node->bytes, bytes, 0));
 	err = writer_add(writer, node->address, node->bytes, bytes);
 	if (err == 0 && node->address2 != 0)
@@ -68,16 +72,17 @@ struct climb {
 };
 
 // All dirty nodes below a pointer, children first.
-static err_t tree_write(struct writer *writer, struct pxfs_pointer *root)
+static err_t tree_write(struct writer *writer, struct pxfs_tree *tree)
 {
 	struct pxfs_volume *volume = writer->volume;
+	struct pxfs_pointer *root = &tree->root;
 	struct climb stack[PXFS_LEVELS_MAX];
 	uint32_t depth = 0;
 	err_t err = 0;
 
 	if (pointer_is_null(root) || le64_get(&root->birth) != volume->generation)
 		return 0;
-	err = node_get(volume, root, UINT32_MAX, &stack[0].node);
+	err = node_get(volume, root, tree->id, UINT32_MAX, &stack[0].node);
 	stack[0].slot = 0;
 	if (err != 0)
 		return err;
@@ -101,7 +106,7 @@ static err_t tree_write(struct writer *writer, struct pxfs_pointer *root)
 			here->slot++;
 			continue;
 		}
-		err = node_get(volume, child, node_level(here->node) - 1, &stack[depth + 1].node);
+		err = node_get(volume, child, tree->id, node_level(here->node) - 1, &stack[depth + 1].node);
 		if (err == 0) {
 			depth++;
 			stack[depth].slot = 0;
@@ -115,7 +120,7 @@ static err_t tree_write(struct writer *writer, struct pxfs_pointer *root)
 static err_t tree_write_locked(struct writer *writer, struct pxfs_tree *tree)
 {
 	rwlock_write_lock(&tree->lock);
-	err_t err = tree_write(writer, &tree->root);
+	err_t err = tree_write(writer, tree);
 	rwlock_write_unlock(&tree->lock);
 	return err;
 }
@@ -164,11 +169,11 @@ static err_t trees_write(struct pxfs_volume *volume, struct writer *writer)
 	if (err == 0)
 		err = space_store(volume);
 	if (err == 0)
-		err = tree_write(writer, &volume->root_tree.root);
+		err = tree_write(writer, &volume->root_tree);
 	rwlock_write_unlock(&volume->root_tree.lock);
 	mutex_lock(&volume->space.lock);
 	if (err == 0)
-		err = tree_write(writer, &volume->space_tree.root);
+		err = tree_write(writer, &volume->space_tree);
 	mutex_unlock(&volume->space.lock);
 	return err;
 }
@@ -198,6 +203,16 @@ static err_t volume_fail(struct pxfs_volume *volume, err_t err)
 		log_err("pxfs: %s: writing has failed (%pe): nothing is written any more", block_name(volume->device),
 			ERR_PTR(err));
 	return ERR(EIO);
+}
+
+err_t volume_break(struct pxfs_volume *volume, err_t err)
+{
+	uint32_t none = 0;
+
+	if (err != 0 && atomic_cmpxchg_u32_acq_rel(&volume->failed, &none, (uint32_t)-err))
+		log_err("pxfs: %s: an operation has failed half way (%pe): nothing is written any more",
+			block_name(volume->device), ERR_PTR(err));
+	return err;
 }
 
 err_t volume_checkpoint(struct pxfs_volume *volume)

@@ -84,6 +84,18 @@ static void dir_count(struct inode *dir, int32_t change)
 
 // ---- looking ----------------------------------------------------------------------------------------------------------------------
 
+// A directory has one name, in the directory that it knows: on a damaged volume a second one might lead to it, or round in a ring.
+static bool directory_is_named(const struct inode *dir, const struct inode *inode, uint64_t cookie)
+{
+	struct pxfs_inode_core *core = pxfs_core(inode);
+	uint64_t none = 0;
+
+	if (__atomic_load_n(&core->parent, __ATOMIC_RELAXED) != dir->ino || inode->ino == PXFS_ROOT_INO)
+		return false;
+	return __atomic_compare_exchange_n(&core->name_at, &none, cookie, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED) ||
+	       none == cookie;
+}
+
 err_t pxfs_lookup(struct inode *dir, const struct name *name, struct inode **out)
 {
 	struct pxfs_mount *mount = pxfs_mount_of(dir);
@@ -93,10 +105,13 @@ err_t pxfs_lookup(struct inode *dir, const struct name *name, struct inode **out
 	rwlock_read_lock(&tree->lock);
 	err_t err = name_find(mount, dir->ino, name->bytes, name->size_bytes, &found);
 	rwlock_read_unlock(&tree->lock);
-	if (err == 0)
-		err = pxfs_iget(mount, found.ino, out);
-	else
+	if (err != 0)
 		return err;
+	err = pxfs_iget(mount, found.ino, out);
+	if (err == 0 && inode_is(*out, TB_S_IFDIR) && !directory_is_named(dir, *out, found.cookie)) {
+		inode_put(*out);
+		err = ERR(EUCLEAN);
+	}
 	return err == -ENOENT ? ERR(EUCLEAN) : err; // a name that leads nowhere
 }
 
@@ -267,6 +282,7 @@ static void parent_set(struct inode *inode, const struct inode *dir)
 {
 	if (!is_dir(inode))
 		return;
+	__atomic_store_n(&pxfs_core(inode)->name_at, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&pxfs_core(inode)->parent, dir->ino, __ATOMIC_RELAXED);
 	pxfs_dirty(inode);
 }
@@ -285,10 +301,9 @@ err_t pxfs_create(struct inode *dir, const struct name *name, const struct inode
 	if (err == 0 && is_dir(inode))
 		inode_add_links(dir, 1);
 	if (err != 0 && inode != NULL) { // it has never been anybody's: an orphan
-		err_t left = pxfs_orphan_set(mount, inode->ino, true);
+		err_t left = volume_break(mount->volume, pxfs_orphan_set(mount, inode->ino, true));
 		inode_add_links(inode, -(int32_t)inode->nlink);
-		if (left != 0)
-			log_warn_limited("pxfs: an inode that could not be made is left over: %pe", ERR_PTR(left));
+		err = left != 0 ? left : err;
 	}
 	epoch_leave(mount);
 	if (err != 0 && inode != NULL)
@@ -308,7 +323,7 @@ err_t pxfs_tmpfile(struct inode *dir, const struct inode_params *params, struct 
 		return err;
 	err = pxfs_inode_make(mount, dir, params, &inode);
 	if (err == 0)
-		err = pxfs_orphan_set(mount, inode->ino, true);
+		err = volume_break(mount->volume, pxfs_orphan_set(mount, inode->ino, true));
 	if (inode != NULL)
 		inode_add_links(inode, -1);
 	epoch_leave(mount);
@@ -329,7 +344,7 @@ err_t pxfs_link(struct inode *dir, const struct name *name, struct inode *inode)
 		return err;
 	err = name_add(dir, name, inode);
 	if (err == 0 && orphan)
-		err = pxfs_orphan_set(mount, inode->ino, false);
+		err = volume_break(mount->volume, pxfs_orphan_set(mount, inode->ino, false));
 	if (err == 0)
 		inode_add_links(inode, 1);
 	epoch_leave(mount);
@@ -342,7 +357,9 @@ static err_t links_drop(struct inode *dir, struct inode *inode)
 	inode_add_links(inode, is_dir(inode) ? -2 : -1);
 	if (is_dir(inode))
 		inode_add_links(dir, -1);
-	return inode->nlink == 0 ? pxfs_orphan_set(pxfs_mount_of(dir), inode->ino, true) : 0;
+	if (inode->nlink != 0)
+		return 0;
+	return volume_break(pxfs_mount_of(dir)->volume, pxfs_orphan_set(pxfs_mount_of(dir), inode->ino, true));
 }
 
 err_t pxfs_unlink(struct inode *dir, const struct name *name, struct inode *inode)
@@ -374,7 +391,7 @@ static err_t exchange(struct inode *dir, const struct name *name, struct inode *
 	err_t err = name_lead(dir, name, target);
 
 	if (err == 0)
-		err = name_lead(to_dir, to_name, inode);
+		err = volume_break(pxfs_mount_of(dir)->volume, name_lead(to_dir, to_name, inode));
 	if (err != 0)
 		return err;
 	parents_change(dir, to_dir, inode);
@@ -399,7 +416,7 @@ err_t pxfs_rename(struct inode *dir, const struct name *name, struct inode *inod
 	}
 	err = target != NULL ? name_lead(to_dir, to_name, inode) : name_add(to_dir, to_name, inode);
 	if (err == 0)
-		err = name_drop(dir, name);
+		err = volume_break(mount->volume, name_drop(dir, name));
 	if (err == 0 && target != NULL)
 		err = links_drop(to_dir, target);
 	if (err == 0) {

@@ -62,10 +62,10 @@ static err_t piece_fill(struct pxfs_mount *mount, struct pxfs_codec *codec, cons
 static err_t extents_fill(struct pxfs_mount *mount, uint64_t ino, uint64_t first, struct page **pages, uint32_t count)
 {
 	uint64_t at = first * FRAME_SIZE, end = at + (uint64_t)count * FRAME_SIZE;
-	struct pxfs_codec *codec = NULL;
+	struct pxfs_codec *codec = codec_take(mount->volume, false);
 	struct pxfs_piece piece;
 	bool there = true;
-	err_t err = codec_take(&codec);
+	err_t err = 0;
 
 	while (err == 0 && at < end) {
 		err = extent_find(mount->subvol, ino, at, &piece, &there);
@@ -74,8 +74,7 @@ static err_t extents_fill(struct pxfs_mount *mount, uint64_t ino, uint64_t first
 		err = piece_fill(mount, codec, &piece, first, pages, count);
 		at = piece.offset + le32_get(&piece.extent.length);
 	}
-	if (codec != NULL)
-		codec_give(codec);
+	codec_give(mount->volume, codec);
 	return err;
 }
 
@@ -103,7 +102,7 @@ struct flush {
 	struct pxfs_codec *codec;
 	uint8_t *packed; // room for all of it as it is, and a sector for each
 	uint32_t used_sectors, count;
-	struct pxfs_piece pieces[CACHE_RANGE_MAX];
+	struct pxfs_piece pieces[CACHE_RANGE_MAX + 1];
 };
 
 static err_t cluster_pack(struct flush *flush, uint64_t offset, uint32_t bytes)
@@ -130,6 +129,8 @@ static err_t cluster_pack(struct flush *flush, uint64_t offset, uint32_t bytes)
 	flush->used_sectors += sectors;
 	return 0;
 }
+
+_Static_assert(sizeof(struct flush) <= CODEC_SCRATCH_BYTES, "it lies in the codec's scratch");
 
 // Pages that follow each other, none missing, cut at clusters' borders.
 static err_t run_pack(struct flush *flush, uint64_t first, struct page **pages, uint32_t count)
@@ -176,9 +177,10 @@ static err_t pieces_hang(struct flush *flush, uint64_t address)
 	}
 	if (err == 0)
 		err = tree_take(tree, &(struct pxfs_where){flush->inode->ino, PXFS_INLINE, 0});
+	err = volume_break(mount->volume, err == -ENOENT ? 0 : err);
 	rwlock_write_unlock(&tree->lock);
 	pxfs_blocks_add(flush->inode, sectors);
-	return err == -ENOENT ? 0 : err;
+	return err;
 }
 
 // Takes whole blocks, writes them, and gives back sectors that nothing came to lie in.
@@ -210,9 +212,9 @@ static err_t inline_flush(struct pxfs_mount *mount, struct inode *inode, const s
 	int64_t sectors = 0;
 
 	rwlock_write_lock(&tree->lock);
-	err_t err = extent_punch(mount->subvol, inode->ino, 0, INT64_MAX, &sectors);
+	err_t err = tree_put(tree, &(struct pxfs_where){inode->ino, PXFS_INLINE, 0}, page->frame, size);
 	if (err == 0)
-		err = tree_put(tree, &(struct pxfs_where){inode->ino, PXFS_INLINE, 0}, page->frame, size);
+		err = volume_break(mount->volume, extent_punch(mount->subvol, inode->ino, 0, INT64_MAX, &sectors));
 	rwlock_write_unlock(&tree->lock);
 	if (sectors != 0)
 		pxfs_blocks_add(inode, sectors);
@@ -225,19 +227,34 @@ static bool is_changed(const struct page *page)
 	return page != NULL && (atomic_load_u32_relaxed(&page->flags) & PAGE_CHANGED) != 0;
 }
 
+// A file that has grown out of its leaf, and whose first page has not changed: what the leaf has goes along.
+static err_t inline_pack(struct flush *flush)
+{
+	struct pxfs_tree *tree = &flush->mount->subvol->tree;
+	struct pxfs_where where = {flush->inode->ino, PXFS_INLINE, 0};
+	uint8_t *plain = codec_plain(flush->codec);
+	uint32_t size = PXFS_INLINE_MAX;
+
+	rwlock_read_lock(&tree->lock);
+	err_t err = tree_get(tree, &where, plain, &size);
+	rwlock_read_unlock(&tree->lock);
+	if (err != 0 || size == 0)
+		return err == -ENOENT ? 0 : err;
+	uint32_t bytes = ALIGN_UP(size, SECTOR_SIZE);
+	memset(plain + size, 0, bytes - size);
+	return cluster_pack(flush, 0, bytes);
+}
+
 err_t pxfs_clusters_flush(struct pxfs_mount *mount, struct inode *inode, uint64_t first, struct page **pages,
 			  uint32_t count)
 {
-	struct flush *flush = kmalloc(sizeof *flush, MEM_ZERO);
-	uint32_t room = count * FRAME_SIZE + (1u << mount->volume->block_shift);
-	err_t err = flush == NULL ? ERR(ENOMEM) : 0;
+	struct pxfs_codec *codec = codec_take(mount->volume, true);
+	struct flush *flush = codec_scratch(codec);
 
-	if (err == 0) {
-		flush->mount = mount;
-		flush->inode = inode;
-		flush->packed = range_alloc(room, 0, NULL);
-		err = flush->packed == NULL ? ERR(ENOMEM) : codec_take(&flush->codec);
-	}
+	*flush = (struct flush){.mount = mount, .inode = inode, .codec = codec, .packed = codec_packed(codec)};
+	err_t err = codec_prepare(flush->codec, 1u << pxfs_core(inode)->cluster_shift);
+	if (err == 0 && (first != 0 || !is_changed(pages[0])))
+		err = inline_pack(flush);
 	for (uint32_t i = 0; i < count && err == 0;) {
 		uint32_t run = 0;
 		while (i + run < count && is_changed(pages[i + run]))
@@ -248,11 +265,7 @@ err_t pxfs_clusters_flush(struct pxfs_mount *mount, struct inode *inode, uint64_
 	}
 	if (err == 0 && flush->count != 0)
 		err = flush_write(flush);
-	if (flush != NULL && flush->codec != NULL)
-		codec_give(flush->codec);
-	if (flush != NULL && flush->packed != NULL)
-		range_free(flush->packed);
-	kfree(flush);
+	codec_give(mount->volume, codec);
 	return err;
 }
 
@@ -276,11 +289,12 @@ err_t pxfs_reserve(struct inode *inode, uint64_t first, uint32_t count)
 {
 	struct pxfs_space_state *space = &pxfs_mount_of(inode)->volume->space;
 	uint64_t sectors = (uint64_t)count * PAGE_PROMISE;
+	uint64_t margin_sectors = pxfs_core(inode)->shrinks ? space->margin_sectors / 2 : space->margin_sectors;
 
 	(void)first;
 	mutex_lock(&space->lock);
 	uint64_t free = pxfs_mount_of(inode)->volume->sectors - space->used_sectors;
-	bool fits = free >= space->margin_sectors + space->reserved_sectors + space->promised_sectors + sectors;
+	bool fits = free >= margin_sectors + space->reserved_sectors + space->promised_sectors + sectors;
 	if (fits)
 		space->reserved_sectors += sectors;
 	mutex_unlock(&space->lock);

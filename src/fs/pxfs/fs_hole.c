@@ -29,13 +29,16 @@ err_t pxfs_resize(struct inode *inode, uint64_t size_bytes)
 
 	if (err != 0)
 		return err;
+	pxfs_core(inode)->shrinks = shrinks;
 	err = cache_resize(inode, size_bytes);
+	pxfs_core(inode)->shrinks = false;
 	if (err == 0 && shrinks) {
 		rwlock_write_lock(&tree->lock);
 		err = inline_cut(mount, inode->ino, size_bytes);
 		if (err == 0)
 			err = extent_punch(mount->subvol, inode->ino, ALIGN_UP(size_bytes, (uint64_t)FRAME_SIZE),
 					   INT64_MAX, &sectors);
+		err = volume_break(mount->volume, err);
 		rwlock_write_unlock(&tree->lock);
 	}
 	if (sectors != 0)
@@ -72,33 +75,60 @@ static err_t inline_leave(struct pxfs_mount *mount, struct inode *inode)
 	return err;
 }
 
+static err_t inline_size(struct pxfs_mount *mount, uint64_t ino, uint32_t *size_bytes)
+{
+	uint8_t bytes[PXFS_INLINE_MAX];
+
+	*size_bytes = sizeof bytes;
+	err_t err = tree_get(&mount->subvol->tree, &(struct pxfs_where){ino, PXFS_INLINE, 0}, bytes, size_bytes);
+	if (err == -ENOENT)
+		*size_bytes = 0;
+	return err == -ENOENT ? 0 : err;
+}
+
+// From *at to the next place that is a hole, or data. -ENXIO: no data follow.
+static err_t extents_seek(struct pxfs_mount *mount, uint64_t ino, bool data, uint64_t *at)
+{
+	struct pxfs_piece piece;
+	bool there = true;
+
+	for (;;) {
+		err_t err = extent_find(mount->subvol, ino, *at, &piece, &there);
+		if (err != 0)
+			return err;
+		if (!there)
+			return data ? -ENXIO : 0;
+		bool zero = le64_get(&piece.extent.address) == 0;
+		if (!data && (piece.offset > *at || zero))
+			return 0;
+		if (data && !zero) {
+			*at = MAX(*at, piece.offset);
+			return 0;
+		}
+		*at = piece.offset + le32_get(&piece.extent.length);
+	}
+}
+
 // What is dirty comes to lie somewhere first, so that the tree knows.
 err_t pxfs_seek(struct inode *inode, uint64_t offset, bool data, uint64_t *found)
 {
 	struct pxfs_mount *mount = pxfs_mount_of(inode);
 	struct pxfs_tree *tree = &mount->subvol->tree;
-	struct pxfs_piece piece;
 	uint64_t at = offset;
-	bool there = true, is_inline = inode_size(inode) <= PXFS_INLINE_MAX;
+	uint32_t in_leaf = 0;
 	err_t err = cache_flush(inode, 0, UINT64_MAX);
 
 	rwlock_read_lock(&tree->lock);
-	while (err == 0 && !is_inline) {
-		err = extent_find(mount->subvol, inode->ino, at, &piece, &there);
-		if (err != 0)
-			break;
-		bool begins = there && piece.offset > at, zero = there && le64_get(&piece.extent.address) == 0;
-		if (!data && (!there || begins || zero))
-			break; // a hole is here
-		if (data && there && !zero)
-			at = MAX(at, piece.offset);
-		if (data && (!there || !zero))
-			break;
-		at = piece.offset + le32_get(&piece.extent.length);
-	}
+	if (err == 0)
+		err = inline_size(mount, inode->ino, &in_leaf);
+	bool leaf = err == 0 && offset < in_leaf;
+	if (leaf && !data)
+		at = ALIGN_UP(in_leaf, FRAME_SIZE);
+	if (err == 0 && !(leaf && data))
+		err = extents_seek(mount, inode->ino, data, &at);
 	rwlock_read_unlock(&tree->lock);
-	*found = is_inline ? (data ? offset : INT64_MAX) : at;
-	return err == 0 && data && !there ? -ENXIO : err;
+	*found = at;
+	return err;
 }
 
 // Holes become extents that read as zeroes and whose room is promised. The tree is locked for writing.
@@ -149,8 +179,9 @@ static err_t range_punch(struct pxfs_mount *mount, struct inode *inode, uint64_t
 {
 	uint64_t from = ALIGN_UP(offset, (uint64_t)FRAME_SIZE), to = ALIGN_DOWN(end, (uint64_t)FRAME_SIZE);
 	int64_t sectors = 0;
+	pxfs_core(inode)->shrinks = true;
 	err_t err = cache_punch(inode, offset, end);
-
+	pxfs_core(inode)->shrinks = false;
 	if (err != 0 || from >= to)
 		return err;
 	rwlock_write_lock(&mount->subvol->tree.lock);
@@ -158,6 +189,7 @@ static err_t range_punch(struct pxfs_mount *mount, struct inode *inode, uint64_t
 		err = inline_cut(mount, inode->ino, 0);
 	if (err == 0)
 		err = extent_punch(mount->subvol, inode->ino, from, to, &sectors);
+	err = volume_break(mount->volume, err);
 	rwlock_write_unlock(&mount->subvol->tree.lock);
 	pxfs_blocks_add(inode, sectors);
 	return err;

@@ -29,6 +29,8 @@ struct pxfs_inode_core {
 	char *target;                // symbolic link; immutable
 	uint64_t parent;             // a directory's; inode.lock
 	uint64_t entries;            // a directory's; inode.lock
+	uint64_t name_at;            // a directory's; atomic: cookie of the name that led here first, 0: none has
+	bool shrinks;                // inode.lock: its last page may have what is kept
 	uint8_t method, level, cluster_shift;
 };
 
@@ -75,7 +77,8 @@ void pxfs_dirty(struct inode *inode);                 // superblock_ops.dirty
 void pxfs_destroy(struct inode *inode);
 err_t pxfs_inode_by_number(struct superblock *sb, uint64_t ino, uint32_t generation, struct inode **out) must_check;
 err_t pxfs_inodes_store(struct pxfs_mount *mount) must_check; // the epoch is closing
-bool pxfs_is_known(struct pxfs_mount *mount, uint64_t ino);   // whether it is in memory
+void pxfs_inodes_drop(struct pxfs_mount *mount);
+bool pxfs_is_known(struct pxfs_mount *mount, uint64_t ino); // whether it is in memory
 
 // fs_orphan.c. set: within an epoch.
 err_t pxfs_orphan_set(struct pxfs_mount *mount, uint64_t ino, bool orphan) must_check;
@@ -126,11 +129,18 @@ err_t extent_punch(struct pxfs_subvol *subvol, uint64_t ino, uint64_t from, uint
 err_t extent_find(struct pxfs_subvol *subvol, uint64_t ino, uint64_t offset, struct pxfs_piece *piece,
 		  bool *there) must_check;
 
-// codec.c. Buffers and workspaces of one who reads or writes clusters.
+// codec.c. Buffers and workspaces of one who reads or writes clusters; a volume has some from the beginning, so taking one waits and does not fail. Those that flush
+// are others than those that read: a flush may not wait for somebody who waits for it.
+#define CODEC_PACKED_BYTES ((CACHE_RANGE_MAX + 1) * FRAME_SIZE + 65536u)
+#define CODEC_SCRATCH_BYTES 8192u
 struct pxfs_codec;
-err_t codec_take(struct pxfs_codec **out) must_check; // -ENOMEM
-void codec_give(struct pxfs_codec *codec);
-uint8_t *codec_plain(struct pxfs_codec *codec); // 1 MiB: what is to be encoded, or has been decoded
+struct pxfs_codec *codec_take(struct pxfs_volume *volume, bool flushes) must_check; // sleeps
+void codec_give(struct pxfs_volume *volume, struct pxfs_codec *codec);
+uint8_t *codec_plain(struct pxfs_codec *codec);  // what is to be encoded, or has been decoded
+uint8_t *codec_packed(struct pxfs_codec *codec); // of those that flush: CODEC_PACKED_BYTES
+void *codec_scratch(struct pxfs_codec *codec);   // likewise: CODEC_SCRATCH_BYTES
+err_t codec_prepare(struct pxfs_codec *codec,
+		    uint32_t bytes) must_check; // room for a cluster that large; before codec_plain(). -ENOMEM
 
 // Encodes `bytes` of the plain buffer; *stored points to what is to lie on disk, *stored_bytes of it.
 err_t codec_encode(struct pxfs_codec *codec, uint32_t bytes, uint8_t *method, uint8_t level, const uint8_t **stored,

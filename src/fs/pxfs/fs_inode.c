@@ -373,6 +373,24 @@ err_t pxfs_inodes_store(struct pxfs_mount *mount)
 	return err;
 }
 
+// What cannot be written any more is let go of.
+void pxfs_inodes_drop(struct pxfs_mount *mount)
+{
+	struct pxfs_inode_core *core = NULL;
+
+	do {
+		spin_lock(&mount->lock);
+		core = list_pop_front_entry(&mount->dirty, struct pxfs_inode_core, dirty_link);
+		if (core != NULL) {
+			core->dirty = false;
+			(void)__atomic_fetch_sub(&mount->dirty_count, 1, __ATOMIC_RELAXED);
+		}
+		spin_unlock(&mount->lock);
+		if (core != NULL)
+			inode_put(&core->inode);
+	} while (core != NULL);
+}
+
 // ---- the end ----------------------------------------------------------------------------------------------------------------------
 
 static void inode_free(struct rcu_head *head)

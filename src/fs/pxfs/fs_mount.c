@@ -46,6 +46,10 @@ err_t epoch_enter(struct pxfs_mount *mount, bool grows)
 	if (volume->read_only)
 		return ERR(EROFS);
 	for (uint32_t tries = 0;; tries++) {
+		bool crowded = __atomic_load_n(&volume->cache.dirty, __ATOMIC_RELAXED) > volume->cache.limit;
+		err_t err = crowded && tries == 0 ? pxfs_commit(mount) : 0; // or nodes would fill memory
+		if (err != 0)
+			return err;
 		if (atomic_load_u32_acquire(&volume->failed) != 0)
 			return ERR(EIO);
 		rwlock_read_lock(&volume->epoch);
@@ -54,7 +58,7 @@ err_t epoch_enter(struct pxfs_mount *mount, bool grows)
 		rwlock_read_unlock(&volume->epoch);
 		if (tries == 2 || !something_rests(mount))
 			return ERR(ENOSPC);
-		err_t err = pxfs_commit(mount);
+		err = pxfs_commit(mount);
 		if (err != 0)
 			return err;
 	}
@@ -180,6 +184,7 @@ static void pxfs_unmount(struct superblock *sb)
 	struct pxfs_mount *mount = sb->data;
 
 	err_t err = pxfs_commit(mount); // lets go of the inodes that were dirty
+	pxfs_inodes_drop(mount);
 	rcu_barrier();
 	if (err == 0)
 		err = mount->volume->read_only ? 0 : pxfs_orphans_reap(mount);

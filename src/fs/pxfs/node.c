@@ -4,6 +4,8 @@
 // damaged is written again from the other one.
 #include "pxfs_impl.h"
 
+static uint32_t nodes_shrink(struct pressure_callback *callback, uint32_t wanted_frames);
+
 static uint32_t bucket_of(const struct pxfs_cache *cache, uint64_t address)
 {
 	uint64_t hash = address * 0x9e3779b97f4a7c15ull;
@@ -21,11 +23,34 @@ err_t nodes_init(struct pxfs_volume *volume, uint32_t limit)
 	cache->limit = limit;
 	cache->bucket_count = (uint32_t)power_of_2_ceil(MAX(limit, 64u));
 	cache->buckets = kmalloc_array(cache->bucket_count, sizeof *cache->buckets, MEM_ZERO);
+	cache->pressure = (struct pressure_callback){.name = "pxfs: nodes", .order = 6, .shrink = nodes_shrink};
+	pressure_register(&cache->pressure);
 	return cache->buckets == NULL ? ERR(ENOMEM) : 0;
 }
 
-static void node_free(struct pxfs_node *node)
+err_t nodes_spare(struct pxfs_volume *volume)
 {
+	struct pxfs_cache *cache = &volume->cache;
+
+	while (cache->spare_count < PXFS_SPARES) {
+		uint8_t *bytes = kmalloc(node_bytes(volume), 0);
+		if (bytes == NULL)
+			return ERR(ENOMEM);
+		cache->spares[cache->spare_count++] = bytes;
+	}
+	cache->spares_wanted = true;
+	return 0;
+}
+
+// Buffers that were spares once, or others, fill them up again.
+static void node_free(struct pxfs_cache *cache, struct pxfs_node *node)
+{
+	spin_lock(&cache->lock);
+	if (cache->spares_wanted && node->bytes != NULL && cache->spare_count < PXFS_SPARES) {
+		cache->spares[cache->spare_count++] = node->bytes;
+		node->bytes = NULL;
+	}
+	spin_unlock(&cache->lock);
 	kfree(node->bytes);
 	kfree(node);
 }
@@ -34,12 +59,17 @@ void nodes_fini(struct pxfs_volume *volume)
 {
 	struct pxfs_cache *cache = &volume->cache;
 
+	if (cache->pressure.shrink != NULL)
+		pressure_unregister(&cache->pressure);
+	cache->spares_wanted = false;
+	while (cache->spare_count > 0)
+		kfree(cache->spares[--cache->spare_count]);
 	for (uint32_t i = 0; cache->buckets != NULL && i < cache->bucket_count; i++)
 		while (cache->buckets[i] != NULL) {
 			struct pxfs_node *node = cache->buckets[i];
 			VERIFY3(node->refs, ==, 0);
 			cache->buckets[i] = node->next;
-			node_free(node);
+			node_free(cache, node);
 		}
 	kfree(cache->buckets);
 	cache->buckets = NULL;
@@ -93,6 +123,26 @@ static struct pxfs_node *node_evict_locked(struct pxfs_cache *cache)
 	return node;
 }
 
+// Memory is short: clean nodes that nobody uses go.
+static uint32_t nodes_shrink(struct pressure_callback *callback, uint32_t wanted_frames)
+{
+	struct pxfs_cache *cache = container_of(callback, struct pxfs_cache, pressure);
+	uint32_t frames = 0;
+
+	while (frames < wanted_frames) {
+		spin_lock(&cache->lock);
+		struct pxfs_node *node = list_pop_front_entry(&cache->lru, struct pxfs_node, lru);
+		if (node != NULL)
+			node_unlink_locked(cache, node);
+		spin_unlock(&cache->lock);
+		if (node == NULL)
+			break;
+		frames += PXFS_NODE_BYTES_MIN / FRAME_SIZE;
+		node_free(cache, node);
+	}
+	return frames;
+}
+
 // Down to the limit.
 static void nodes_trim(struct pxfs_volume *volume)
 {
@@ -103,7 +153,7 @@ static void nodes_trim(struct pxfs_volume *volume)
 		node = node_evict_locked(&volume->cache);
 		spin_unlock(&volume->cache.lock);
 		if (node != NULL)
-			node_free(node);
+			node_free(&volume->cache, node);
 	} while (node != NULL);
 }
 
@@ -131,128 +181,10 @@ void node_put(struct pxfs_volume *volume, struct pxfs_node *node)
 	}
 	spin_unlock(&cache->lock);
 	if (gone != NULL)
-		node_free(gone);
+		node_free(&volume->cache, gone);
 }
 
-// ---- reading -----------------------------------------------------------------------------------------------------------------
-
-static const char *leaf_problem(const struct pxfs_volume *volume, const uint8_t *bytes, uint32_t count)
-{
-	const struct pxfs_node_header *header = (const struct pxfs_node_header *)bytes;
-	const struct pxfs_item *items = (const struct pxfs_item *)(header + 1);
-	uint32_t end = node_bytes(volume), data = le32_get(&header->data);
-
-	if (count > (end - sizeof *header) / sizeof *items || data > end ||
-	    data < sizeof *header + count * sizeof *items)
-		return "items and data overlap";
-	for (uint32_t i = 0; i < count; i++) {
-		uint32_t at = le32_get(&items[i].at), size = le32_get(&items[i].size);
-		if (at < data || at > end || size > end - at || size > PXFS_ITEM_BYTES_MAX || at % 8 != 0)
-			return "an item's data lie outside";
-		struct pxfs_where where = where_of(&items[i].key);
-		struct pxfs_where before = i == 0 ? where : where_of(&items[i - 1].key);
-		if (i != 0 && where_compare(&before, &where) >= 0)
-			return "items are out of order";
-		if (i != 0 && at + ALIGN_UP(size, 8u) != le32_get(&items[i - 1].at))
-			return "items' data are not side by side";
-		if (i == 0 && at + ALIGN_UP(size, 8u) != end)
-			return "the first item's data do not end the node";
-	}
-	return count != 0 && le32_get(&items[count - 1].at) != data ? "there are data of no item" : NULL;
-}
-
-static const char *inner_problem(const struct pxfs_volume *volume, const uint8_t *bytes, uint32_t count)
-{
-	const struct pxfs_node_header *header = (const struct pxfs_node_header *)bytes;
-	const struct pxfs_child *children = (const struct pxfs_child *)(header + 1);
-	uint32_t sectors = node_sectors(volume);
-
-	if (count == 0 || count > (node_bytes(volume) - sizeof *header) / sizeof *children)
-		return "the number of children is impossible";
-	for (uint32_t i = 0; i < count; i++) {
-		struct pxfs_where where = where_of(&children[i].key);
-		struct pxfs_where before = i == 0 ? where : where_of(&children[i - 1].key);
-		if (i != 0 && where_compare(&before, &where) >= 0)
-			return "children are out of order";
-		for (uint32_t copy = 0; copy < 2; copy++) {
-			uint64_t address = le64_get(&children[i].pointer.address[copy]);
-			if ((address == 0 && copy == 0) || address > volume->sectors - sectors ||
-			    address % block_sectors_of(volume) != 0)
-				return "a child lies outside the volume";
-		}
-	}
-	return NULL;
-}
-
-err_t node_validate(const struct pxfs_volume *volume, const uint8_t *bytes, uint64_t address, uint32_t level,
-		    const char **problem)
-{
-	const struct pxfs_node_header *header = (const struct pxfs_node_header *)bytes;
-	uint32_t count = le32_get(&header->count);
-
-	*problem = NULL;
-	if (le32_get(&header->magic) != PXFS_NODE_MAGIC)
-		*problem = "no node";
-	else if (le64_get(&header->volume) != volume->identity_word)
-		*problem = "another volume's node";
-	else if (le64_get(&header->address) != address)
-		*problem = "a node that belongs elsewhere";
-	else if (header->level >= PXFS_LEVELS_MAX || (level != UINT32_MAX && header->level != level))
-		*problem = "a node of another level";
-	else
-		*problem =
-			header->level == 0 ? leaf_problem(volume, bytes, count) : inner_problem(volume, bytes, count);
-	return *problem == NULL ? 0 : ERR(EBADMSG);
-}
-
-// Reads one copy. Errors: -EIO, -EBADMSG.
-static err_t copy_read(struct pxfs_volume *volume, const struct pxfs_pointer *pointer, uint32_t copy, uint32_t level,
-		       uint8_t *bytes)
-{
-	uint64_t address = le64_get(&pointer->address[0]), at = le64_get(&pointer->address[copy]);
-	const char *problem = NULL;
-
-	err_t err = block_read(volume->device, at, bytes, node_bytes(volume));
-	if (err == 0 && checksum_xxh3(bytes, node_bytes(volume), 0) != le64_get(&pointer->checksum)) {
-		problem = "its checksum is wrong";
-		err = ERR(EBADMSG);
-	} else if (err == 0) {
-		err = node_validate(volume, bytes, address, level, &problem);
-	}
-	if (err == 0)
-		return 0;
-	(void)__atomic_fetch_add(&volume->errors_read, 1, __ATOMIC_RELAXED);
-	log_warn_limited("pxfs: %s: node at sector %llu: %s", block_name(volume->device), (unsigned long long)at,
-			 problem != NULL ? problem : "cannot be read");
-	return err;
-}
-
-static void copy_repair(struct pxfs_volume *volume, uint64_t address, const uint8_t *bytes)
-{
-	if (volume->read_only || (block_flags(volume->device) & BLOCK_READ_ONLY) != 0)
-		return;
-	if (block_write(volume->device, address, bytes, node_bytes(volume), 0) != 0)
-		return;
-	(void)__atomic_fetch_add(&volume->errors_repaired, 1, __ATOMIC_RELAXED);
-	log_notice("pxfs: %s: node at sector %llu repaired from its copy", block_name(volume->device),
-		   (unsigned long long)address);
-}
-
-static err_t node_read(struct pxfs_volume *volume, const struct pxfs_pointer *pointer, uint32_t level, uint8_t *bytes)
-{
-	bool second = le64_get(&pointer->address[1]) != 0;
-	err_t err = copy_read(volume, pointer, 0, level, bytes);
-
-	if (err == 0 || !second)
-		goto out;
-	err = copy_read(volume, pointer, 1, level, bytes);
-	if (err == 0)
-		copy_repair(volume, le64_get(&pointer->address[0]), bytes);
-out:
-	if (err != 0)
-		(void)__atomic_fetch_add(&volume->errors_lost, 1, __ATOMIC_RELAXED);
-	return err;
-}
+// ---- finding and reading ---------------------------------------------------------------------------------------------------------
 
 static struct pxfs_node *node_alloc(struct pxfs_volume *volume, uint64_t address, uint64_t address2)
 {
@@ -261,6 +193,12 @@ static struct pxfs_node *node_alloc(struct pxfs_volume *volume, uint64_t address
 	if (node == NULL)
 		return NULL;
 	node->bytes = kmalloc(node_bytes(volume), 0);
+	if (node->bytes == NULL) {
+		spin_lock(&volume->cache.lock);
+		if (volume->cache.spare_count > 0)
+			node->bytes = volume->cache.spares[--volume->cache.spare_count];
+		spin_unlock(&volume->cache.lock);
+	}
 	if (node->bytes == NULL) {
 		kfree(node);
 		return NULL;
@@ -271,8 +209,29 @@ static struct pxfs_node *node_alloc(struct pxfs_volume *volume, uint64_t address
 	return node;
 }
 
+static bool is_subvolume(uint64_t tree)
+{
+	return tree >= PXFS_TREE_SUBVOLUME;
+}
+
+// Whether the node is the one that the pointer means: of its generation, and of its tree, or a subvolume's for a subvolume's. On a damaged volume two trees may
+// have one node, or one that is free and taken anew meanwhile.
+static err_t node_fits(struct pxfs_volume *volume, const struct pxfs_node *node, const struct pxfs_pointer *pointer,
+		       uint64_t owner)
+{
+	uint64_t birth = le64_get(&pointer->birth), made_by = le64_get(&node_header(node)->owner);
+	bool own = owner == made_by || (is_subvolume(owner) && is_subvolume(made_by));
+
+	if (own && birth == le64_get(&node_header(node)->birth) && (birth < volume->generation || node->dirty))
+		return 0;
+	log_err_limited("pxfs: %s: node at sector %llu is another than its parent means", block_name(volume->device),
+			(unsigned long long)node->address);
+	return ERR(EBADMSG);
+}
+
 // Somebody else reads it, or has.
-static err_t node_wait(struct pxfs_volume *volume, struct pxfs_node *node, uint32_t level, struct pxfs_node **out)
+static err_t node_wait(struct pxfs_volume *volume, struct pxfs_node *node, const struct pxfs_pointer *pointer,
+		       uint64_t owner, uint32_t level, struct pxfs_node **out)
 {
 	err_t err = 0;
 
@@ -282,6 +241,8 @@ static err_t node_wait(struct pxfs_volume *volume, struct pxfs_node *node, uint3
 		err = node->error;
 	else if (level != UINT32_MAX && node_level(node) != level)
 		err = ERR(EBADMSG);
+	if (err == 0)
+		err = node_fits(volume, node, pointer, owner);
 	if (err != 0)
 		node_put(volume, node);
 	else
@@ -289,7 +250,8 @@ static err_t node_wait(struct pxfs_volume *volume, struct pxfs_node *node, uint3
 	return err;
 }
 
-err_t node_get(struct pxfs_volume *volume, const struct pxfs_pointer *pointer, uint32_t level, struct pxfs_node **out)
+err_t node_get(struct pxfs_volume *volume, const struct pxfs_pointer *pointer, uint64_t owner, uint32_t level,
+	       struct pxfs_node **out)
 {
 	struct pxfs_cache *cache = &volume->cache;
 	uint64_t address = le64_get(&pointer->address[0]);
@@ -310,8 +272,8 @@ err_t node_get(struct pxfs_volume *volume, const struct pxfs_pointer *pointer, u
 		cache->hits++;
 		spin_unlock(&cache->lock);
 		if (fresh != NULL)
-			node_free(fresh);
-		return node_wait(volume, node, level, out);
+			node_free(&volume->cache, fresh);
+		return node_wait(volume, node, pointer, owner, level, out);
 	}
 	fresh->birth = le64_get(&pointer->birth);
 	node_link_locked(cache, fresh);
@@ -319,6 +281,8 @@ err_t node_get(struct pxfs_volume *volume, const struct pxfs_pointer *pointer, u
 	spin_unlock(&cache->lock);
 	fresh->error = node_read(volume, pointer, level, fresh->bytes);
 	err_t err = fresh->error;
+	if (err == 0)
+		err = fresh->error = node_fits(volume, fresh, pointer, owner);
 	atomic_store_u32_release(&fresh->state, err == 0 ? PXFS_NODE_READY : PXFS_NODE_FAILED);
 	(void)waitq_wake_all(&cache->loaded);
 	if (err != 0)
@@ -330,13 +294,16 @@ err_t node_get(struct pxfs_volume *volume, const struct pxfs_pointer *pointer, u
 
 // ---- making and giving up ------------------------------------------------------------------------------------------------------
 
-// A node that was there before and has been given up may still be in memory.
-static void node_enter(struct pxfs_cache *cache, struct pxfs_node *node)
+// A node that was there before and has been given up may still be in memory. One that is in use is so because the space map is wrong.
+static err_t node_enter(struct pxfs_cache *cache, struct pxfs_node *node)
 {
 	spin_lock(&cache->lock);
 	struct pxfs_node *old = node_find_locked(cache, node->address);
+	if (old != NULL && (old->refs != 0 || old->dirty)) {
+		spin_unlock(&cache->lock);
+		return ERR(EUCLEAN);
+	}
 	if (old != NULL) {
-		VERIFY3(old->refs, ==, 0);
 		if (list_node_is_linked(&old->lru))
 			list_remove(&old->lru);
 		node_unlink_locked(cache, old);
@@ -346,7 +313,8 @@ static void node_enter(struct pxfs_cache *cache, struct pxfs_node *node)
 	(void)__atomic_fetch_add(&cache->dirty, 1, __ATOMIC_RELAXED);
 	spin_unlock(&cache->lock);
 	if (old != NULL)
-		node_free(old);
+		node_free(cache, old);
+	return 0;
 }
 
 err_t node_make(struct pxfs_tree *tree, uint32_t level, struct pxfs_node **out)
@@ -362,7 +330,7 @@ err_t node_make(struct pxfs_tree *tree, uint32_t level, struct pxfs_node **out)
 		if (address[0] != 0)
 			space_return(volume, tree->id == PXFS_TREE_SPACE, address[0], node_sectors(volume));
 		if (node != NULL)
-			node_free(node);
+			node_free(&volume->cache, node);
 		return err;
 	}
 	node->address = address[0];
@@ -379,7 +347,13 @@ err_t node_make(struct pxfs_tree *tree, uint32_t level, struct pxfs_node **out)
 	le64_put(&header->birth, node->birth);
 	le64_put(&header->owner, tree->id);
 	le32_put(&header->data, node_bytes(volume));
-	node_enter(&volume->cache, node);
+	err = node_enter(&volume->cache, node);
+	if (err != 0) { // its sectors stay marked: somebody has them
+		log_err_limited("pxfs: %s: the space map had a node in use as free, sector %llu",
+				block_name(volume->device), (unsigned long long)node->address);
+		node_free(&volume->cache, node);
+		return err;
+	}
 	*out = node;
 	return 0;
 }
@@ -416,7 +390,7 @@ void node_drop(struct pxfs_tree *tree, struct pxfs_node *node)
 	space_return(volume, locked, node->address, node_sectors(volume));
 	if (node->address2 != 0)
 		space_return(volume, locked, node->address2, node_sectors(volume));
-	node_free(node);
+	node_free(&volume->cache, node);
 }
 
 void nodes_clean(struct pxfs_volume *volume)

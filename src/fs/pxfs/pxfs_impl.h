@@ -8,7 +8,7 @@
 // docs/PXFS_FORMAT.md every byte.
 //
 // Files
-//   format.h   the bytes · super.c superblocks · node.c nodes in memory · tree.c trees: finding, setting, taking away · tree_change.c their
+//   format.h   the bytes · super.c superblocks · node.c nodes in memory · node_read.c · tree.c trees: finding, setting, taking away · tree_change.c their
 //   shapes · tree_check.c · space.c which sectors are free · space_map.c that in the space tree · commit.c checkpoints and epochs
 //
 // Objects. A volume is a device that is mounted, once, whatever number of its subvolumes are. A node in memory is clean (as on disk), or dirty: born in
@@ -43,8 +43,11 @@
 #include "kern/sync.h"
 
 struct pxfs_volume;
+struct pxfs_codecs;
 
 // ---- nodes ---------------------------------------------------------------------------------------------------------------
+
+#define PXFS_SPARES 24u // what one operation and a commit can need at once
 
 enum pxfs_node_state {
 	PXFS_NODE_LOADING,
@@ -73,7 +76,11 @@ struct pxfs_cache {
 	uint32_t bucket_count;
 	struct pxfs_node **buckets;
 	struct waitq loaded;
-	uint64_t hits, misses; // lock
+	uint64_t hits, misses;        // lock
+	uint32_t spare_count;         // lock
+	bool spares_wanted;           // until the end begins
+	uint8_t *spares[PXFS_SPARES]; // buffers for when there is no memory; lock
+	struct pressure_callback pressure;
 };
 
 // ---- trees ---------------------------------------------------------------------------------------------------------------
@@ -170,6 +177,7 @@ struct pxfs_volume {
 	struct pxfs_cache cache;
 	struct pxfs_space_state space;
 	struct pxfs_tree root_tree, space_tree, refs_tree;
+	struct pxfs_codecs *codecs;                         // codec.c
 	struct list subvols;                                // struct pxfs_subvol that are open; epoch
 	uint64_t errors_read, errors_repaired, errors_lost; // atomic
 };
@@ -242,11 +250,13 @@ static inline bool pointer_is_null(const struct pxfs_pointer *pointer)
 
 // node.c. All sleep. cache: nodes that may be kept.
 err_t nodes_init(struct pxfs_volume *volume, uint32_t limit) must_check; // -ENOMEM
-void nodes_fini(struct pxfs_volume *volume);                             // dirty ones are lost
+err_t nodes_spare(struct pxfs_volume *volume)
+	must_check;                          // the node's size is known: buffers for when there is no memory
+void nodes_fini(struct pxfs_volume *volume); // dirty ones are lost
 
-// The node that a pointer means, counted and checked. `level` and `owner` are what it must be; UINT32_MAX: any level. Errors: -EIO, -EBADMSG (both copies
+// The node that a pointer of the tree `owner` means, counted and checked. `level` is what it must be; UINT32_MAX: any. Errors: -EIO, -EBADMSG (both copies
 // are damaged, said in the log), -ENOMEM.
-err_t node_get(struct pxfs_volume *volume, const struct pxfs_pointer *pointer, uint32_t level,
+err_t node_get(struct pxfs_volume *volume, const struct pxfs_pointer *pointer, uint64_t owner, uint32_t level,
 	       struct pxfs_node **out) must_check;
 void node_hold(struct pxfs_volume *volume, struct pxfs_node *node);
 void node_put(struct pxfs_volume *volume, struct pxfs_node *node);
@@ -261,6 +271,9 @@ err_t node_copy(struct pxfs_tree *tree, struct pxfs_node *node, struct pxfs_node
 void node_drop(struct pxfs_tree *tree, struct pxfs_node *node);
 
 void node_pointer(const struct pxfs_node *node, struct pxfs_pointer *pointer); // without checksum
+// node_read.c: reads and checks a node, from its other copy when the first is no good. Errors: -EIO, -EBADMSG.
+err_t node_read(struct pxfs_volume *volume, const struct pxfs_pointer *pointer, uint32_t level,
+		uint8_t *bytes) must_check;
 err_t node_validate(const struct pxfs_volume *volume, const uint8_t *bytes, uint64_t address, uint32_t level,
 		    const char **problem) must_check; // -EBADMSG
 
@@ -320,6 +333,10 @@ err_t space_claim(struct pxfs_volume *volume, uint64_t address,
 		  uint64_t sectors) must_check;             // takes the lock: marks them as used
 err_t space_advance(struct pxfs_volume *volume) must_check; // a generation has begun: what rested long enough is free
 
+// codec.c. The superblock is there. Errors: -ENOMEM.
+err_t codecs_init(struct pxfs_volume *volume) must_check;
+void codecs_fini(struct pxfs_volume *volume);
+
 // super.c. Errors: -EIO, -EINVAL with *problem.
 err_t super_read(struct pxfs_volume *volume, const char **problem) must_check;
 err_t super_write(struct pxfs_volume *volume) must_check; // volume->super, with everything but its place filled in
@@ -329,6 +346,10 @@ uint32_t super_ring_sectors(const struct pxfs_volume *volume);
 // commit.c. The epoch is held for writing and no page is dirty. Errors: -ENOSPC, -ENOMEM (nothing is lost, it may be tried again); -EIO: nothing
 // will be written any more.
 err_t volume_checkpoint(struct pxfs_volume *volume) must_check;
+
+// An operation has failed when half of it was done. What is in memory is no state that ever was, so nothing of it is written any more: the volume stays what the
+// last close made it. Returns err.
+err_t volume_break(struct pxfs_volume *volume, err_t err);
 void nodes_clean(struct pxfs_volume *volume); // a checkpoint is durable: all nodes are as on disk
 
 #endif

@@ -111,7 +111,7 @@ static bool trees_can_be_read(struct pxfs_volume *volume, const struct pxfs_supe
 		if (address > volume->sectors - node_sectors(volume) ||
 		    le64_get(&roots[i]->address[1]) > volume->sectors - node_sectors(volume))
 			return false;
-		if (node_get(volume, roots[i], UINT32_MAX, &node) != 0)
+		if (node_get(volume, roots[i], PXFS_TREE_ROOT + i, UINT32_MAX, &node) != 0)
 			return false;
 		node_put(volume, node);
 	}

@@ -71,7 +71,8 @@ err_t path_descend(struct pxfs_path *path, uint32_t from_level, const struct pxf
 		if (where != NULL)
 			path->slots[level] = child_slot(node, where);
 		const struct pxfs_child *child = &node_children(node)[path->slots[level]];
-		err_t err = node_get(path->tree->volume, &child->pointer, level - 1, &path->nodes[level - 1]);
+		err_t err = node_get(path->tree->volume, &child->pointer, path->tree->id, level - 1,
+				     &path->nodes[level - 1]);
 		if (err != 0)
 			return err;
 		path->slots[level - 1] = 0;
@@ -87,7 +88,7 @@ err_t tree_find(struct pxfs_tree *tree, const struct pxfs_where *where, struct p
 	*exact = false;
 	if (pointer_is_null(&tree->root))
 		return 0;
-	err_t err = node_get(tree->volume, &tree->root, UINT32_MAX, &root);
+	err_t err = node_get(tree->volume, &tree->root, tree->id, UINT32_MAX, &root);
 	if (err != 0)
 		return err;
 	path->levels = node_level(root) + 1;
@@ -118,7 +119,7 @@ static err_t path_next_leaf(struct pxfs_path *path)
 	}
 	for (uint32_t i = level; i > 0; i--) {
 		const struct pxfs_child *child = &node_children(path->nodes[i])[path->slots[i]];
-		err_t err = node_get(path->tree->volume, &child->pointer, i - 1, &path->nodes[i - 1]);
+		err_t err = node_get(path->tree->volume, &child->pointer, path->tree->id, i - 1, &path->nodes[i - 1]);
 		if (err != 0) {
 			path_release(path);
 			return err;
@@ -170,7 +171,7 @@ static err_t path_leaf_before(struct pxfs_path *path)
 	}
 	for (uint32_t i = level; i > 0; i--) {
 		const struct pxfs_child *child = &node_children(path->nodes[i])[path->slots[i]];
-		err_t err = node_get(path->tree->volume, &child->pointer, i - 1, &path->nodes[i - 1]);
+		err_t err = node_get(path->tree->volume, &child->pointer, path->tree->id, i - 1, &path->nodes[i - 1]);
 		if (err != 0) {
 			path_release(path);
 			return err;

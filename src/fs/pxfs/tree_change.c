@@ -411,7 +411,7 @@ static bool path_join(struct pxfs_path *path, uint32_t level)
 	if (node_count(above) < 2 || !is_sparse(volume, own))
 		return false;
 	uint32_t other_slot = left ? slot - 1 : slot + 1;
-	if (node_get(volume, &node_children(above)[other_slot].pointer, level, &other) != 0)
+	if (node_get(volume, &node_children(above)[other_slot].pointer, tree->id, level, &other) != 0)
 		return false;
 	if (!can_join(volume, own, other)) {
 		node_put(volume, other);

@@ -55,7 +55,7 @@ static err_t node_check(struct pxfs_tree *tree, const struct pxfs_pointer *point
 	struct pxfs_volume *volume = tree->volume;
 	struct pxfs_node *node = NULL;
 	const char *problem = NULL;
-	err_t err = node_get(volume, pointer, level, &node);
+	err_t err = node_get(volume, pointer, tree->id, level, &node);
 
 	if (err != 0)
 		return err;

@@ -52,6 +52,7 @@ static void volume_free(struct pxfs_volume *volume, bool trees)
 		tree_fini(&volume->space_tree);
 		tree_fini(&volume->root_tree);
 	}
+	codecs_fini(volume);
 	nodes_fini(volume);
 	rwlock_fini(&volume->epoch);
 	block_close(volume->device, true);
@@ -74,6 +75,10 @@ err_t volume_open(const char *device, bool read_only, struct pxfs_volume **out, 
 		trees = true;
 		err = trees_open(volume);
 	}
+	if (err == 0)
+		err = codecs_init(volume);
+	if (err == 0)
+		err = nodes_spare(volume);
 	if (err == 0)
 		err = space_load(volume);
 	if (err == 0 && !volume->read_only)

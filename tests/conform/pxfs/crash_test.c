@@ -326,12 +326,25 @@ static void block_destroy(struct crashdisk *disk, const struct note *note, struc
 	rand_fill(rand, disk->bytes + at, 4096);
 }
 
-// What the volume is now, against what it may be.
+static void problem_say(void *arg, const char *text)
+{
+	(void)arg;
+	log_err("crash: %s", text);
+}
+
+// What the volume is now, against what it may be: sound before anybody mounts it, a tree that was, and sound afterwards.
 static bool state_holds(struct crashdisk *disk, const struct workload *work, const struct note *last)
 {
+	struct pxfs_check_report report;
 	const char *problem = NULL;
-	err_t err = vfs_mount(root(), block_name(disk->device), "/b", "pxfs", 0, "", &problem);
 	bool found = false;
+	err_t err = pxfs_check_volume(block_name(disk->device), PXFS_CHECK_DATA, problem_say, NULL, &report, &problem);
+
+	if (err != 0 || report.problems != 0) {
+		log_err("crash: %llu problems: %pe", (unsigned long long)report.problems, ERR_PTR(err));
+		return false;
+	}
+	err = vfs_mount(root(), block_name(disk->device), "/b", "pxfs", 0, "", &problem);
 
 	if (err != 0) {
 		log_err("crash: not mounted: %pe: %s", ERR_PTR(err), problem != NULL ? problem : "");
@@ -342,6 +355,10 @@ static bool state_holds(struct crashdisk *disk, const struct workload *work, con
 	for (uint32_t k = last->synced; k <= upto && !found; k++)
 		found = work->digests[k] == digest;
 	err = vfs_umount(root(), "/b", 0);
+	if (err == 0)
+		err = pxfs_check_volume(block_name(disk->device), 0, problem_say, NULL, &report, &problem);
+	if (err == 0 && report.problems != 0)
+		err = -EUCLEAN;
 	if (!found)
 		log_err("crash: a tree that never was, between %u and %u", last->synced, upto);
 	return found && err == 0;

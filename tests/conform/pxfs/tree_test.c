@@ -347,3 +347,68 @@ TEST(pxfs_super, what_is_no_volume)
 	}
 	CHECK_EQ(block_remove(disk), 0);
 }
+
+// Both copies of a root of the last two generations are lost: the one before them is whole, because what it had has rested since.
+TEST(pxfs_node, two_generations_back_is_whole)
+{
+	struct bench *bench = bench_make(test_run_, MIB(32), &(struct pxfs_format_params){.copies = 2});
+	struct bench *before = kmalloc(sizeof *before, 0);
+	uint8_t *bytes = kmalloc(16384, MEM_ZERO);
+	struct pxfs_pointer lost[2];
+	const char *problem = NULL;
+	REQUIRE(bench != NULL && bytes != NULL && before != NULL);
+	churn(test_run_, bench, rounds(600, 300), 90);
+	checkpoint(test_run_, bench);
+	churn(test_run_, bench, 200, 60);
+	checkpoint(test_run_, bench);
+	*before = *bench;
+	for (uint32_t i = 0; i < 2; i++) {
+		churn(test_run_, bench, rounds(800, 300), 60);
+		checkpoint(test_run_, bench);
+		lost[i] = bench->volume->super.refs;
+	}
+	volume_abandon(bench->volume);
+	for (uint32_t i = 0; i < 4; i++)
+		CHECK_EQ(block_write(bench->disk, le64_get(&lost[i / 2].address[i % 2]), bytes, 16384, 0), 0);
+	CHECK_EQ(volume_open(block_name(bench->disk), false, &before->volume, &problem), 0);
+	*bench = *before;
+	whole_check(test_run_, bench);
+	kfree(before);
+	kfree(bytes);
+	bench_free(test_run_, bench);
+}
+
+// A leaf with one bit wrong: an error for what lies in it, and nothing that was not written.
+TEST(pxfs_node, a_wrong_bit_is_found)
+{
+	struct bench *bench = bench_make(test_run_, MIB(32), &(struct pxfs_format_params){.copies = 1});
+	struct pxfs_node *root = NULL;
+	uint8_t *bytes = kmalloc(512, 0), *found = kmalloc(PXFS_ITEM_BYTES_MAX, 0);
+	uint32_t errors = 0, wrong = 0;
+	REQUIRE(bench != NULL && bytes != NULL && found != NULL);
+	churn(test_run_, bench, 600, 95);
+	checkpoint(test_run_, bench);
+	struct pxfs_tree *tree = &bench->volume->refs_tree;
+	REQUIRE(node_get(bench->volume, &tree->root, tree->id, UINT32_MAX, &root) == 0);
+	REQUIRE(node_level(root) == 1);
+	uint64_t leaf = le64_get(&node_children(root)[1].pointer.address[0]);
+	node_put(bench->volume, root);
+	reopen(test_run_, bench, true);
+	CHECK_EQ(block_read(bench->disk, leaf + 31, bytes, 512), 0); // the end: data of the first item
+	bytes[500] ^= 4;
+	CHECK_EQ(block_write(bench->disk, leaf + 31, bytes, 512, 0), 0);
+	reopen(test_run_, bench, false);
+	for (uint32_t slot = 0; slot < SLOTS; slot++) {
+		struct pxfs_where where = where_of_slot(slot);
+		uint32_t size = PXFS_ITEM_BYTES_MAX;
+		err_t err = tree_get(&bench->volume->refs_tree, &where, found, &size);
+		errors += err != 0 && err != -ENOENT;
+		wrong += (err == 0 || err == -ENOENT) && !slot_is_right(bench, slot);
+	}
+	CHECK(errors > 0);
+	CHECK_EQ(wrong, 0);
+	CHECK(bench->volume->errors_lost > 0);
+	kfree(found);
+	kfree(bytes);
+	bench_free(test_run_, bench);
+}

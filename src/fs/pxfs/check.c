@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: MIT
+//
+// The checker: the whole, and the space map.
+#include "check_impl.h"
+
+#include "kern/fmt.h"
+
+#define SAID_MAX 1000u // problems that are said; all are counted
+
+void check_say(struct check *check, const char *format, ...)
+{
+	char text[200];
+	va_list arguments;
+
+	if (++check->report->problems > SAID_MAX || check->say == NULL)
+		return;
+	va_start(arguments, format);
+	kvsnprintf(text, sizeof text, format, arguments);
+	va_end(arguments);
+	check->say(check->arg, text);
+	if (check->report->problems == SAID_MAX)
+		check->say(check->arg, "more problems are counted, and not said");
+}
+
+// ---- claims -------------------------------------------------------------------------------------------------------------------------
+
+bool check_is_claimed(const struct check *check, uint64_t address)
+{
+	const uint64_t *bits = check->claims[address >> PXFS_REGION_SHIFT];
+	uint32_t at = address & (PXFS_REGION_SECTORS - 1);
+
+	return bits != NULL && (bits[at / 64] >> at % 64 & 1) != 0;
+}
+
+err_t check_claim(struct check *check, uint64_t address, uint64_t sectors, const char *whose)
+{
+	bool twice = false;
+
+	if (address >= check->volume->sectors || sectors > check->volume->sectors - address) {
+		check_say(check, "%s at sector %llu lies outside the volume", whose, (unsigned long long)address);
+		return 0;
+	}
+	for (uint64_t at = address; at < address + sectors; at++) {
+		uint64_t **bits = &check->claims[at >> PXFS_REGION_SHIFT];
+		if (*bits == NULL)
+			*bits = kmalloc(PXFS_REGION_SECTORS / 8, MEM_ZERO);
+		if (*bits == NULL)
+			return ERR(ENOMEM);
+		twice = twice || check_is_claimed(check, at);
+		(*bits)[(at & (PXFS_REGION_SECTORS - 1)) / 64] |= 1ull << at % 64;
+	}
+	check->report->sectors += sectors;
+	if (twice)
+		check_say(check, "%s at sector %llu lies where something else does", whose,
+			  (unsigned long long)address);
+	return 0;
+}
+
+static err_t claim_fixed(struct check *check)
+{
+	const struct pxfs_volume *volume = check->volume;
+	const struct pxfs_log_place *log = &volume->super.log;
+	uint32_t block = block_sectors_of(volume);
+	uint64_t first = DIV_ROUND_UP(le64_get(&log->address) + le64_get(&log->sectors), (uint64_t)block) * block;
+	uint64_t last = super_ring(volume, 1);
+	err_t err = check_claim(check, 0, first, "what is fixed");
+
+	return err == 0 ? check_claim(check, last, volume->sectors - last, "the second ring of superblocks") : err;
+}
+
+static err_t claim_resting(struct check *check)
+{
+	const struct pxfs_space_state *space = &check->volume->space;
+	err_t err = 0;
+
+	for (uint32_t i = 0; i < 3; i++)
+		for (uint32_t j = 0; j < space->rests[i].count && err == 0; j++)
+			err = check_claim(check, space->rests[i].ranges[j].address, space->rests[i].ranges[j].sectors,
+					  "what rests");
+	return err;
+}
+
+// ---- the space map --------------------------------------------------------------------------------------------------------------------
+
+static void region_compare(struct check *check, uint32_t index)
+{
+	const struct pxfs_region *region = &check->volume->space.regions[index];
+	const uint64_t *claims = check->claims[index];
+	uint64_t leaked = 0, missing = 0, first = UINT64_MAX;
+
+	for (uint32_t i = 0; i < PXFS_REGION_SECTORS / 64; i++) {
+		uint64_t used = region->bits[i], claimed = claims == NULL ? 0 : claims[i];
+		for (uint32_t bit = 0; used != claimed && bit < 64; bit++) {
+			bool is_used = (used >> bit & 1) != 0, is_claimed = (claimed >> bit & 1) != 0;
+			leaked += is_used && !is_claimed;
+			missing += !is_used && is_claimed;
+			if (is_used != is_claimed && first == UINT64_MAX)
+				first = ((uint64_t)index << PXFS_REGION_SHIFT) + i * 64u + bit;
+		}
+	}
+	if (leaked != 0)
+		check_say(check, "region %u: %llu sectors are marked as used and are nobody's, from sector %llu on",
+			  index, (unsigned long long)leaked, (unsigned long long)first);
+	if (missing != 0)
+		check_say(check, "region %u: %llu sectors are used and marked as free, from sector %llu on", index,
+			  (unsigned long long)missing, (unsigned long long)first);
+}
+
+static err_t space_compare(struct check *check)
+{
+	struct pxfs_volume *volume = check->volume;
+	err_t err = 0;
+
+	mutex_lock(&volume->space.lock);
+	for (uint32_t i = 0; i < volume->space.region_count && err == 0; i++) {
+		if (check->claims[i] == NULL && volume->space.regions[i].used == 0)
+			continue;
+		err = volume->space.regions[i].bits == NULL ? region_load(volume, i) : 0;
+		if (err == 0)
+			region_compare(check, i);
+		else if (err != -ENOMEM)
+			check_say(check, "region %u: its map cannot be read: %s", i, err_text(err));
+		if (err != -ENOMEM)
+			err = 0;
+	}
+	if (check->promised != volume->space.promised_sectors)
+		check_say(check, "%llu sectors are promised, and %llu are counted", (unsigned long long)check->promised,
+			  (unsigned long long)volume->space.promised_sectors);
+	mutex_unlock(&volume->space.lock);
+	return err;
+}
+
+// ---- the whole --------------------------------------------------------------------------------------------------------------------------
+
+// Subvolumes by number, as the root tree has them.
+struct subvolumes {
+	uint32_t count;
+	struct {
+		uint64_t id;
+		struct pxfs_pointer root;
+	} found[64];
+};
+
+static err_t subvolumes_find(struct pxfs_volume *volume, struct subvolumes *subvolumes)
+{
+	struct pxfs_where where = {0, 0, 0};
+	struct pxfs_path path;
+	const uint8_t *data = NULL;
+	uint32_t size = 0;
+	bool exact = false, there = false;
+	err_t err = tree_find(&volume->root_tree, &where, &path, &exact);
+
+	while (err == 0 && subvolumes->count < array_count(subvolumes->found)) {
+		err = path_item(&path, &where, &data, &size, &there);
+		if (err != 0 || !there)
+			break;
+		if (where.type == PXFS_SUBVOLUME && size == sizeof(struct pxfs_subvolume)) {
+			subvolumes->found[subvolumes->count].id = where.object;
+			subvolumes->found[subvolumes->count++].root = ((const struct pxfs_subvolume *)data)->root;
+		}
+		path_step(&path);
+	}
+	path_release(&path);
+	return err;
+}
+
+static err_t volume_check(struct check *check)
+{
+	struct pxfs_volume *volume = check->volume;
+	struct subvolumes *subvolumes = kmalloc(sizeof *subvolumes, MEM_ZERO);
+	err_t err = subvolumes == NULL ? ERR(ENOMEM) : claim_fixed(check);
+
+	if (err == 0)
+		err = check_tree(check, &volume->root_tree.root, PXFS_TREE_ROOT, true, NULL);
+	if (err == 0)
+		err = check_tree(check, &volume->space_tree.root, PXFS_TREE_SPACE, true, NULL);
+	if (err == 0)
+		err = subvolumes_find(volume, subvolumes);
+	if (err == 0 && subvolumes->count == 0)
+		check_say(check, "the volume has no subvolume");
+	for (uint32_t i = 0; err == 0 && i < subvolumes->count; i++)
+		err = check_subvolume(check, &subvolumes->found[i].root, subvolumes->found[i].id);
+	if (err == 0)
+		err = check_references(check);
+	if (err == 0)
+		err = claim_resting(check);
+	if (err == 0)
+		err = space_compare(check);
+	kfree(subvolumes);
+	return err;
+}
+
+err_t pxfs_check_volume(const char *device, uint32_t flags, void (*say)(void *arg, const char *text), void *arg,
+			struct pxfs_check_report *report, const char **problem)
+{
+	struct check check = {.flags = flags, .say = say, .arg = arg, .report = report};
+	struct pxfs_volume *volume = NULL;
+	err_t err = volume_open(device, true, &volume, problem);
+
+	*report = (struct pxfs_check_report){.nodes = 0};
+	if (err != 0)
+		return err;
+	check.volume = volume;
+	check.claims = kmalloc_array(volume->space.region_count, sizeof *check.claims, MEM_ZERO);
+	err = check.claims == NULL ? ERR(ENOMEM) : volume_check(&check);
+	for (uint32_t i = 0; check.claims != NULL && i < volume->space.region_count; i++)
+		kfree(check.claims[i]);
+	kfree(check.claims);
+	kfree(check.inodes);
+	kfree(check.extents);
+	volume_abandon(volume);
+	return err;
+}
