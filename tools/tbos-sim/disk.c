@@ -85,11 +85,11 @@ bool disk_parse(const char *text, struct sim_options *options)
 		disk->path = words.path;
 		disk->faults = words.faults[0] == '\0' ? NULL : words.faults;
 		options->disk_count++;
-	}
-	free(word);
-	if (!ok) {
+	} else {
 		free(words.path);
-		free(words.faults);
 	}
+	if (!ok || disk->faults == NULL)
+		free(words.faults);
+	free(word);
 	return ok;
 }
