@@ -34,16 +34,19 @@ err_t pxfs_format(const char *device, const struct pxfs_format_params *params, c
 // What a check came to. Counts of what was looked at, and of what is wrong.
 struct pxfs_check_report {
 	uint64_t nodes, items, inodes, names, extents, sectors;
-	uint64_t problems;
+	uint64_t problems; // that are left
+	uint64_t
+		repaired; // nodes' copies that were damaged and have been written again from the other (with PXFS_CHECK_REPAIR)
 	uint64_t data_errors; // of them: extents that cannot be read as they were written (with PXFS_CHECK_DATA)
 };
 
 enum pxfs_check_flags {
-	PXFS_CHECK_DATA = 1u << 0 // reads all data too, and compares checksums
+	PXFS_CHECK_DATA = 1u << 0,   // reads all data too, and compares checksums
+	PXFS_CHECK_REPAIR = 1u << 1, // writes a node's damaged copy again from the other one
 };
 
 // Reads all of a volume that nobody uses and recomputes everything that it says of itself: nodes, order, names and links, sizes, extents, references, the space
-// map, what rests. `say` (may be NULL) is called for each problem, with text for people. Changes nothing. Memory: a bit a sector of regions that are
+// map, what rests, and both copies of each node. `say` (may be NULL) is called for each problem, with text for people. Changes nothing without PXFS_CHECK_REPAIR. Memory: a bit a sector of regions that are
 // used, 32 bytes an inode, 24 an extent. Thread context, sleeps. Errors: those of mounting (*problem), -ENOMEM; problems are no error.
 err_t pxfs_check_volume(const char *device, uint32_t flags, void (*say)(void *arg, const char *text), void *arg,
 			struct pxfs_check_report *report, const char **problem) must_check;

@@ -201,11 +201,18 @@ err_t pxfs_check_volume(const char *device, uint32_t flags, void (*say)(void *ar
 	if (err != 0)
 		return err;
 	check.volume = volume;
+	volume->read_only =
+		(flags & PXFS_CHECK_REPAIR) == 0; // opened so, it would be on its way to the next generation
 	check.claims = kmalloc_array(volume->space.region_count, sizeof *check.claims, MEM_ZERO);
-	err = check.claims == NULL ? ERR(ENOMEM) : volume_check(&check);
+	check.bytes = kmalloc(node_bytes(volume), 0);
+	err = check.claims == NULL || check.bytes == NULL ? ERR(ENOMEM) : volume_check(&check);
+	report->repaired = __atomic_load_n(&volume->errors_repaired, __ATOMIC_RELAXED);
+	if (err == 0 && report->repaired != 0)
+		err = block_flush(volume->device);
 	for (uint32_t i = 0; check.claims != NULL && i < volume->space.region_count; i++)
 		kfree(check.claims[i]);
 	kfree(check.claims);
+	kfree(check.bytes);
 	kfree(check.inodes);
 	kfree(check.extents);
 	volume_abandon(volume);

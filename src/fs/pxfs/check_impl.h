@@ -34,6 +34,7 @@ struct check {
 	void (*say)(void *arg, const char *text);
 	void *arg;
 	struct pxfs_check_report *report;
+	uint8_t *bytes;             // of one node
 	uint64_t **claims;          // a bit a sector, by region; NULL: nothing of it is claimed
 	struct check_inode *inodes; // by rising number
 	uint64_t inode_count, inode_room;

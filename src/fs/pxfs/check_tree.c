@@ -36,6 +36,21 @@ static err_t node_claim(struct walk *walk, const struct pxfs_pointer *pointer)
 	return err;
 }
 
+// All copies, before the one that is sound is used. What was repaired is no problem any more; a node without a sound copy is told by who opens it.
+static void copies_check(struct walk *walk, const struct pxfs_pointer *pointer, uint32_t level)
+{
+	struct check *check = walk->check;
+	uint32_t repaired = 0;
+	uint64_t outside = check->volume->sectors - node_sectors(check->volume);
+
+	if (le64_get(&pointer->address[0]) > outside || le64_get(&pointer->address[1]) > outside)
+		return;
+	uint32_t bad = node_copies_check(check->volume, pointer, level, check->bytes, &repaired);
+	if (bad == 1 && le64_get(&pointer->address[1]) != 0 && repaired == 0)
+		check_say(check, "tree %llu: node at sector %llu has a damaged copy", (unsigned long long)walk->id,
+			  (unsigned long long)le64_get(&pointer->address[0]));
+}
+
 // Opens the node below the pointer; a problem leaves the depth as it is.
 static err_t frame_open(struct walk *walk, const struct pxfs_pointer *pointer, uint32_t level,
 			const struct frame *bounds)
@@ -48,6 +63,8 @@ static err_t frame_open(struct walk *walk, const struct pxfs_pointer *pointer, u
 		return err;
 	*frame = *bounds;
 	frame->slot = 0;
+	if (walk->claim)
+		copies_check(walk, pointer, level);
 	err = node_get(check->volume, pointer, walk->id, level, &frame->node);
 	if (err == -ENOMEM)
 		return err;

@@ -121,17 +121,24 @@ static void problem_print(void *arg, const char *text)
 	monitor_printf(arg, "%s\n", text);
 }
 
-// Exit status as fsck(8): 0 nothing is wrong, 4 something is, 8 it could not be looked at.
+// Exit status as fsck(8): 0 nothing is wrong, 1 what was wrong is repaired, 4 something is left, 8 it could not be looked at.
 static int32_t run_fsck(struct monitor_session *session, uint32_t argc, char **argv)
 {
-	bool data = argc == 3 && strcmp(argv[1], "-d") == 0;
 	struct pxfs_check_report report;
 	const char *problem = NULL;
+	uint32_t flags = 0, i = 1;
 
-	if (argc != (data ? 3u : 2u) || argv[argc - 1][0] == '-')
+	for (; i + 1 < argc; i++) {
+		if (strcmp(argv[i], "-d") == 0)
+			flags |= PXFS_CHECK_DATA;
+		else if (strcmp(argv[i], "-r") == 0)
+			flags |= PXFS_CHECK_REPAIR;
+		else
+			break;
+	}
+	if (i + 1 != argc || argv[i][0] == '-')
 		return monitor_usage(session, "fsck");
-	err_t err = pxfs_check_volume(argv[argc - 1], data ? PXFS_CHECK_DATA : 0, problem_print, session, &report,
-				      &problem);
+	err_t err = pxfs_check_volume(argv[i], flags, problem_print, session, &report, &problem);
 	if (err != 0) {
 		(void)complain(session, "fsck", argv[argc - 1], problem, err);
 		return 8;
@@ -142,11 +149,15 @@ static int32_t run_fsck(struct monitor_session *session, uint32_t argc, char **a
 		       (unsigned long long)report.inodes, (unsigned long long)report.names,
 		       (unsigned long long)report.extents, (unsigned long long)report.sectors / 2,
 		       (unsigned long long)report.problems);
-	return report.problems == 0 ? 0 : 4;
+	if (report.repaired != 0)
+		monitor_printf(session, "%s: %llu copies repaired\n", argv[argc - 1],
+			       (unsigned long long)report.repaired);
+	return report.problems != 0 ? 4 : report.repaired != 0 ? 1 : 0;
 }
 
 static const struct monitor_command cmd_fsck = {
-	"fsck", "[-d] DEVICE", "check a PXFS volume that is not mounted; -d: its data too", run_fsck, NULL};
+	"fsck", "[-d] [-r] DEVICE", "check a PXFS volume that is not mounted; -d: its data too; -r: repair copies",
+	run_fsck, NULL};
 static const struct monitor_command cmd_mkfs = {
 	"mkfs", "[-L LABEL] [-c lz4|zstd|none[:LEVEL]] [-b BLOCK] [-n NODE] [-m COPIES] DEVICE",
 	"make an empty PXFS volume on a block device", run_mkfs, NULL};

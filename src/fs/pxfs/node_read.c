@@ -105,6 +105,23 @@ static void copy_repair(struct pxfs_volume *volume, uint64_t address, const uint
 		   (unsigned long long)address);
 }
 
+uint32_t node_copies_check(struct pxfs_volume *volume, const struct pxfs_pointer *pointer, uint32_t level,
+			   uint8_t *bytes, uint32_t *repaired)
+{
+	uint32_t copies = le64_get(&pointer->address[1]) != 0 ? 2 : 1, bad = 0, wrong = 0;
+	uint64_t before = __atomic_load_n(&volume->errors_repaired, __ATOMIC_RELAXED);
+
+	for (uint32_t copy = 0; copy < copies; copy++) {
+		bool sound = copy_read(volume, pointer, copy, level, bytes) == 0;
+		wrong = sound ? wrong : copy;
+		bad += !sound;
+	}
+	if (bad == 1 && copies == 2 && copy_read(volume, pointer, 1 - wrong, level, bytes) == 0)
+		copy_repair(volume, le64_get(&pointer->address[wrong]), bytes);
+	*repaired = (uint32_t)(__atomic_load_n(&volume->errors_repaired, __ATOMIC_RELAXED) - before);
+	return bad;
+}
+
 err_t node_read(struct pxfs_volume *volume, const struct pxfs_pointer *pointer, uint32_t level, uint8_t *bytes)
 {
 	bool second = le64_get(&pointer->address[1]) != 0;

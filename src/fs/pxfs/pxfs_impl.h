@@ -271,7 +271,11 @@ err_t node_copy(struct pxfs_tree *tree, struct pxfs_node *node, struct pxfs_node
 void node_drop(struct pxfs_tree *tree, struct pxfs_node *node);
 
 void node_pointer(const struct pxfs_node *node, struct pxfs_pointer *pointer); // without checksum
-// node_read.c: reads and checks a node, from its other copy when the first is no good. Errors: -EIO, -EBADMSG.
+// node_read.c: reads each copy of a node, and writes a damaged one again from the other where the volume may be written. How many were damaged.
+uint32_t node_copies_check(struct pxfs_volume *volume, const struct pxfs_pointer *pointer, uint32_t level,
+			   uint8_t *bytes, uint32_t *repaired);
+
+// Reads and checks a node, from its other copy when the first is no good. Errors: -EIO, -EBADMSG.
 err_t node_read(struct pxfs_volume *volume, const struct pxfs_pointer *pointer, uint32_t level,
 		uint8_t *bytes) must_check;
 err_t node_validate(const struct pxfs_volume *volume, const uint8_t *bytes, uint64_t address, uint32_t level,

@@ -14,6 +14,8 @@
 #include "kern/test.h"
 #include "kern/vfs.h"
 
+#include "../../../src/fs/pxfs/volume_impl.h"
+
 // A disk in memory whose writes fail from a certain one on.
 struct faildisk {
 	struct block_device *device;
@@ -101,6 +103,16 @@ static uint64_t problems_of(struct faildisk *disk)
 	if (err != 0)
 		log_err("fsck: %pe: %s", ERR_PTR(err), problem != NULL ? problem : "");
 	return err != 0 ? UINT64_MAX : report.problems;
+}
+
+static void check_flags(TEST_RUN, struct faildisk *disk, uint32_t flags, uint64_t problems, uint64_t repaired)
+{
+	struct pxfs_check_report report;
+	const char *problem = NULL;
+
+	CHECK_EQ(pxfs_check_volume(block_name(disk->device), flags, say, NULL, &report, &problem), 0);
+	CHECK_EQ(report.problems, problems);
+	CHECK_EQ(report.repaired, repaired);
 }
 
 static err_t put(const char *path, uint64_t offset, const void *bytes, size_t size)
@@ -290,6 +302,8 @@ TEST(pxfs_file, orphans_are_taken_apart)
 	CHECK_EQ(problems_of(&disk), 0);
 	memcpy(disk.bytes, image, MIB(16));
 	CHECK_EQ(problems_of(&disk), 0);
+	check_flags(test_run_, &disk, PXFS_CHECK_REPAIR, 0, 0); // nothing to repair, and nothing else is touched
+	CHECK(memcmp(disk.bytes, image, MIB(16)) == 0);
 	CHECK_EQ(mount(&disk), 0);
 	CHECK_EQ(umount(), 0);
 	struct pxfs_check_report report;
@@ -333,5 +347,59 @@ TEST(pxfs_file, wrong_data_are_not_given_out)
 	CHECK_EQ(umount(), 0);
 	kfree(bytes);
 	kfree(found);
+	disk_end(test_run_, &disk);
+}
+
+// Both copies of the root node of the files' tree, and the first of the space map's.
+static void nodes_find(TEST_RUN, struct faildisk *disk, uint64_t files[2], uint64_t *space)
+{
+	struct pxfs_volume *volume = NULL;
+	struct pxfs_path path;
+	const char *problem = NULL;
+	const uint8_t *data = NULL;
+	uint32_t size = 0;
+	bool there = false;
+
+	REQUIRE(volume_open(block_name(disk->device), true, &volume, &problem) == 0);
+	struct pxfs_where where = {.object = le64_get(&volume->super.default_subvolume), .type = PXFS_SUBVOLUME};
+	CHECK_EQ(tree_find(&volume->root_tree, &where, &path, &there), 0);
+	CHECK(there && path_item(&path, &where, &data, &size, &there) == 0 && size == sizeof(struct pxfs_subvolume));
+	for (uint32_t copy = 0; copy < 2; copy++)
+		files[copy] = le64_get(&((const struct pxfs_subvolume *)data)->root.address[copy]);
+	path_release(&path);
+	*space = le64_get(&volume->space_tree.root.address[0]);
+	volume_abandon(volume);
+}
+
+// Either copy of a node is damaged: that is seen though the other one would do, left alone or repaired as asked. Without a sound copy it is a problem that stays.
+TEST(pxfs_file, damaged_copies_are_found)
+{
+	struct faildisk disk;
+	struct pxfs_check_report report;
+	const char *problem = NULL;
+	uint64_t files[2] = {0, 0}, space = 0;
+	char path[32];
+	REQUIRE(disk_make(&disk, MIB(16)));
+	CHECK_EQ(mount(&disk), 0);
+	for (uint32_t i = 0; i < 400; i++) {
+		ksnprintf(path, sizeof path, "/v/file%u", i);
+		CHECK_EQ(put(path, 0, path, sizeof path), 0);
+		if (i % 100 == 0) // each gives nodes up, which then rest
+			CHECK_EQ(vfs_sync(), 0);
+	}
+	CHECK_EQ(umount(), 0);
+	nodes_find(test_run_, &disk, files, &space);
+	check_flags(test_run_, &disk, PXFS_CHECK_DATA, 0, 0);
+	disk.bytes[(space << SECTOR_SHIFT) + 3000] ^= 1;
+	disk.bytes[(files[1] << SECTOR_SHIFT) + 9] ^= 128;
+	check_flags(test_run_, &disk, 0, 2, 0);
+	check_flags(test_run_, &disk, PXFS_CHECK_REPAIR, 0, 2);
+	check_flags(test_run_, &disk, 0, 0, 0);
+	for (uint32_t copy = 0; copy < 2; copy++)
+		disk.bytes[(files[copy] << SECTOR_SHIFT) + 9] ^= 128;
+	CHECK(problems_of(&disk) >= 1);
+	CHECK_EQ(pxfs_check_volume(block_name(disk.device), PXFS_CHECK_REPAIR, say, NULL, &report, &problem), 0);
+	CHECK(report.problems >= 1);
+	CHECK_EQ(report.repaired, 0);
 	disk_end(test_run_, &disk);
 }
