@@ -5,6 +5,8 @@
 // and apart.
 #include "../../src/core/block/block_impl.h"
 
+#include "../support/crc32.h"
+
 struct fuzz_input {
 	const uint8_t *bytes;
 	size_t size;
@@ -40,18 +42,6 @@ static void bytes_scatter(struct memory_disk *disk, const uint8_t *bytes, size_t
 	}
 }
 
-static uint32_t crc32(const uint8_t *bytes, size_t size_bytes)
-{
-	uint32_t crc = UINT32_MAX;
-
-	for (size_t i = 0; i < size_bytes; i++) {
-		crc ^= bytes[i];
-		for (uint32_t bit = 0; bit < 8; bit++)
-			crc = crc >> 1 ^ (0xedb88320u & -(crc & 1));
-	}
-	return ~crc;
-}
-
 static uint32_t get_u32(const uint8_t *at)
 {
 	return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
@@ -76,9 +66,9 @@ static void header_sign(struct memory_disk *disk, uint64_t lba)
 	put_u32(header + 24, (uint32_t)lba);
 	put_u32(header + 28, 0);
 	if (array < end && used <= end - array)
-		put_u32(header + 88, crc32(disk->bytes + array, (size_t)used));
+		put_u32(header + 88, crc32_bitwise(disk->bytes + array, (size_t)used));
 	put_u32(header + 16, 0);
-	put_u32(header + 16, crc32(header, MIN(get_u32(header + 12), SECTOR_SIZE)));
+	put_u32(header + 16, crc32_bitwise(header, MIN(get_u32(header + 12), SECTOR_SIZE)));
 }
 
 static void table_check(const struct memory_disk *disk, const struct partition_table *table)

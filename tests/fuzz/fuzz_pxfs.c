@@ -4,6 +4,7 @@
 // made right again, so that what lies behind is reached. The volume is checked, mounted, walked, read, written to and unmounted. It may be refused or fail; it may not crash, hang
 // or eat memory.
 #include "../../src/fs/pxfs/volume_impl.h"
+#include "../support/memdisk.h"
 
 #include "kern/component.h"
 #include "kern/fmt.h"
@@ -34,16 +35,8 @@ struct image {
 static void image_start(struct block_command *command)
 {
 	const struct image *image = block_data(command->device);
-	uint8_t *at = image->bytes + (command->sector << SECTOR_SHIFT);
 
-	for (uint32_t i = 0; i < command->segment_count; i++) {
-		const struct block_segment *segment = &command->segments[i];
-		if (command->op == BLOCK_WRITE)
-			memcpy(at, segment->at, segment->size_bytes);
-		else
-			memcpy(segment->at, at, segment->size_bytes);
-		at += segment->size_bytes;
-	}
+	(void)memdisk_copy(command, image->bytes);
 	block_command_done(command, 0);
 }
 
@@ -91,13 +84,7 @@ static void image_fill(struct image *image)
 static struct image *image_get(void)
 {
 	static struct image image;
-	struct block_limits limits = {.sectors = IMAGE_BYTES >> SECTOR_SHIFT,
-				      .logical_bytes = 512,
-				      .physical_bytes = 4096,
-				      .flags = BLOCK_VOLATILE | BLOCK_HAS_FUA,
-				      .depth = 8,
-				      .transfer_sectors = 2048,
-				      .segments = 64};
+	struct block_limits limits = memdisk_limits(IMAGE_BYTES);
 	const char *problem = NULL;
 
 	if (image.sound != NULL)

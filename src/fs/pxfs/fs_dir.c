@@ -221,55 +221,43 @@ err_t pxfs_parent(struct inode *dir, struct inode **parent, char *name, uint32_t
 
 // ---- changing ---------------------------------------------------------------------------------------------------------------------
 
-// The name comes to be, and leads to that inode. Within an epoch.
-static err_t name_add(struct inode *dir, const struct name *name, const struct inode *inode)
+enum name_change {
+	NAME_ADD,  // it comes to be, and leads to that inode
+	NAME_LEAD, // it is there, and leads to another inode from now on
+	NAME_DROP
+};
+
+static err_t name_change_locked(const struct inode *dir, const struct name *name, const struct inode *inode,
+				enum name_change change)
 {
 	struct pxfs_mount *mount = pxfs_mount_of(dir);
-	struct pxfs_tree *tree = &mount->subvol->tree;
 	struct found found;
-
-	rwlock_write_lock(&tree->lock);
 	err_t err = name_find(mount, dir->ino, name->bytes, name->size_bytes, &found);
-	if (err == 0)
-		err = ERR(EEXIST);
-	else if (err == -ENOENT)
-		err = found.free == 0 ? ERR(ENOSPC) : entry_put(mount, dir->ino, found.free, name, inode);
-	rwlock_write_unlock(&tree->lock);
-	if (err == 0)
-		dir_count(dir, 1);
-	return err;
+
+	if (change == NAME_ADD) {
+		if (err != -ENOENT)
+			return err == 0 ? ERR(EEXIST) : err;
+		return found.free == 0 ? ERR(ENOSPC) : entry_put(mount, dir->ino, found.free, name, inode);
+	}
+	if (err != 0)
+		return err;
+	if (change == NAME_LEAD)
+		return entry_put(mount, dir->ino, found.cookie, name, inode);
+	return tree_take(&mount->subvol->tree, &(struct pxfs_where){dir->ino, PXFS_DIRENT, found.cookie});
 }
 
-// A name that is there leads to another inode.
-static err_t name_lead(struct inode *dir, const struct name *name, const struct inode *inode)
+// Within an epoch. Errors: -EEXIST, -ENOENT, -ENOSPC, those of trees.
+static err_t name_change(struct inode *dir, const struct name *name, const struct inode *inode, enum name_change change)
 {
-	struct pxfs_mount *mount = pxfs_mount_of(dir);
-	struct pxfs_tree *tree = &mount->subvol->tree;
-	struct found found;
+	struct pxfs_tree *tree = &pxfs_mount_of(dir)->subvol->tree;
 
 	rwlock_write_lock(&tree->lock);
-	err_t err = name_find(mount, dir->ino, name->bytes, name->size_bytes, &found);
-	if (err == 0)
-		err = entry_put(mount, dir->ino, found.cookie, name, inode);
+	err_t err = name_change_locked(dir, name, inode, change);
 	rwlock_write_unlock(&tree->lock);
-	if (err == 0)
+	if (err == 0 && change == NAME_LEAD)
 		inode_touch(dir, ATTR_MTIME | ATTR_CTIME);
-	return err;
-}
-
-static err_t name_drop(struct inode *dir, const struct name *name)
-{
-	struct pxfs_mount *mount = pxfs_mount_of(dir);
-	struct pxfs_tree *tree = &mount->subvol->tree;
-	struct found found;
-
-	rwlock_write_lock(&tree->lock);
-	err_t err = name_find(mount, dir->ino, name->bytes, name->size_bytes, &found);
-	if (err == 0)
-		err = tree_take(tree, &(struct pxfs_where){dir->ino, PXFS_DIRENT, found.cookie});
-	rwlock_write_unlock(&tree->lock);
-	if (err == 0)
-		dir_count(dir, -1);
+	else if (err == 0)
+		dir_count(dir, change == NAME_ADD ? 1 : -1);
 	return err;
 }
 
@@ -297,7 +285,7 @@ err_t pxfs_create(struct inode *dir, const struct name *name, const struct inode
 		return err;
 	err = pxfs_inode_make(mount, dir, params, &inode);
 	if (err == 0)
-		err = name_add(dir, name, inode);
+		err = name_change(dir, name, inode, NAME_ADD);
 	if (err == 0 && is_dir(inode))
 		inode_add_links(dir, 1);
 	if (err != 0 && inode != NULL) { // it has never been anybody's: an orphan
@@ -342,7 +330,7 @@ err_t pxfs_link(struct inode *dir, const struct name *name, struct inode *inode)
 
 	if (err != 0)
 		return err;
-	err = name_add(dir, name, inode);
+	err = name_change(dir, name, inode, NAME_ADD);
 	if (err == 0 && orphan)
 		err = volume_break(mount->volume, pxfs_orphan_set(mount, inode->ino, false));
 	if (err == 0)
@@ -369,7 +357,7 @@ err_t pxfs_unlink(struct inode *dir, const struct name *name, struct inode *inod
 
 	if (err != 0)
 		return err;
-	err = name_drop(dir, name);
+	err = name_change(dir, name, NULL, NAME_DROP);
 	if (err == 0)
 		err = links_drop(dir, inode);
 	epoch_leave(mount);
@@ -388,10 +376,10 @@ static void parents_change(struct inode *dir, struct inode *to_dir, struct inode
 static err_t exchange(struct inode *dir, const struct name *name, struct inode *inode, struct inode *to_dir,
 		      const struct name *to_name, struct inode *target)
 {
-	err_t err = name_lead(dir, name, target);
+	err_t err = name_change(dir, name, target, NAME_LEAD);
 
 	if (err == 0)
-		err = volume_break(pxfs_mount_of(dir)->volume, name_lead(to_dir, to_name, inode));
+		err = volume_break(pxfs_mount_of(dir)->volume, name_change(to_dir, to_name, inode, NAME_LEAD));
 	if (err != 0)
 		return err;
 	parents_change(dir, to_dir, inode);
@@ -414,9 +402,9 @@ err_t pxfs_rename(struct inode *dir, const struct name *name, struct inode *inod
 		epoch_leave(mount);
 		return err;
 	}
-	err = target != NULL ? name_lead(to_dir, to_name, inode) : name_add(to_dir, to_name, inode);
+	err = name_change(to_dir, to_name, inode, target != NULL ? NAME_LEAD : NAME_ADD);
 	if (err == 0)
-		err = volume_break(mount->volume, name_drop(dir, name));
+		err = volume_break(mount->volume, name_change(dir, name, NULL, NAME_DROP));
 	if (err == 0 && target != NULL)
 		err = links_drop(to_dir, target);
 	if (err == 0) {

@@ -345,21 +345,25 @@ static err_t core_store(struct pxfs_mount *mount, struct pxfs_inode_core *core)
 	return err;
 }
 
+// The one that has been dirty longest, with the reference that being dirty was; NULL: none is.
+static struct pxfs_inode_core *dirty_take(struct pxfs_mount *mount)
+{
+	spin_lock(&mount->lock);
+	struct pxfs_inode_core *core = list_pop_front_entry(&mount->dirty, struct pxfs_inode_core, dirty_link);
+	if (core != NULL) {
+		core->dirty = false;
+		(void)__atomic_fetch_sub(&mount->dirty_count, 1, __ATOMIC_RELAXED);
+	}
+	spin_unlock(&mount->lock);
+	return core;
+}
+
 err_t pxfs_inodes_store(struct pxfs_mount *mount)
 {
 	struct pxfs_inode_core *core = NULL;
 	err_t err = 0;
 
-	while (err == 0) {
-		spin_lock(&mount->lock);
-		core = list_pop_front_entry(&mount->dirty, struct pxfs_inode_core, dirty_link);
-		if (core != NULL) {
-			core->dirty = false;
-			(void)__atomic_fetch_sub(&mount->dirty_count, 1, __ATOMIC_RELAXED);
-		}
-		spin_unlock(&mount->lock);
-		if (core == NULL)
-			break;
+	while (err == 0 && (core = dirty_take(mount)) != NULL) {
 		err = core_store(mount, core);
 		if (err != 0)
 			pxfs_dirty(&core->inode);
@@ -378,17 +382,8 @@ void pxfs_inodes_drop(struct pxfs_mount *mount)
 {
 	struct pxfs_inode_core *core = NULL;
 
-	do {
-		spin_lock(&mount->lock);
-		core = list_pop_front_entry(&mount->dirty, struct pxfs_inode_core, dirty_link);
-		if (core != NULL) {
-			core->dirty = false;
-			(void)__atomic_fetch_sub(&mount->dirty_count, 1, __ATOMIC_RELAXED);
-		}
-		spin_unlock(&mount->lock);
-		if (core != NULL)
-			inode_put(&core->inode);
-	} while (core != NULL);
+	while ((core = dirty_take(mount)) != NULL)
+		inode_put(&core->inode);
 }
 
 // ---- the end ----------------------------------------------------------------------------------------------------------------------

@@ -101,6 +101,26 @@ err_t tree_find(struct pxfs_tree *tree, const struct pxfs_where *where, struct p
 	return err;
 }
 
+// From the node at `level` down along its slot: to what comes first below it, or behind what comes last. An error releases the path.
+static err_t path_to_edge(struct pxfs_path *path, uint32_t level, bool to_end)
+{
+	for (uint32_t i = 0; i < level; i++) {
+		node_put(path->tree->volume, path->nodes[i]);
+		path->nodes[i] = NULL;
+	}
+	for (uint32_t i = level; i > 0; i--) {
+		const struct pxfs_child *child = &node_children(path->nodes[i])[path->slots[i]];
+		err_t err = node_get(path->tree->volume, &child->pointer, path->tree->id, i - 1, &path->nodes[i - 1]);
+		if (err != 0) {
+			path_release(path);
+			return err;
+		}
+		uint32_t count = node_count(path->nodes[i - 1]);
+		path->slots[i - 1] = !to_end ? 0 : i > 1 ? count - 1 : count;
+	}
+	return 0;
+}
+
 // To the first item of the next leaf; levels 0 when there is none.
 static err_t path_next_leaf(struct pxfs_path *path)
 {
@@ -113,20 +133,7 @@ static err_t path_next_leaf(struct pxfs_path *path)
 		return 0;
 	}
 	path->slots[level]++;
-	for (uint32_t i = 0; i < level; i++) {
-		node_put(path->tree->volume, path->nodes[i]);
-		path->nodes[i] = NULL;
-	}
-	for (uint32_t i = level; i > 0; i--) {
-		const struct pxfs_child *child = &node_children(path->nodes[i])[path->slots[i]];
-		err_t err = node_get(path->tree->volume, &child->pointer, path->tree->id, i - 1, &path->nodes[i - 1]);
-		if (err != 0) {
-			path_release(path);
-			return err;
-		}
-		path->slots[i - 1] = 0;
-	}
-	return 0;
+	return path_to_edge(path, level, false);
 }
 
 err_t path_item(struct pxfs_path *path, struct pxfs_where *where, const uint8_t **data, uint32_t *size_bytes,
@@ -165,22 +172,7 @@ static err_t path_leaf_before(struct pxfs_path *path)
 		return 0;
 	}
 	path->slots[level]--;
-	for (uint32_t i = 0; i < level; i++) {
-		node_put(path->tree->volume, path->nodes[i]);
-		path->nodes[i] = NULL;
-	}
-	for (uint32_t i = level; i > 0; i--) {
-		const struct pxfs_child *child = &node_children(path->nodes[i])[path->slots[i]];
-		err_t err = node_get(path->tree->volume, &child->pointer, path->tree->id, i - 1, &path->nodes[i - 1]);
-		if (err != 0) {
-			path_release(path);
-			return err;
-		}
-		path->slots[i - 1] = node_count(path->nodes[i - 1]);
-		if (i > 1)
-			path->slots[i - 1]--;
-	}
-	return 0;
+	return path_to_edge(path, level, true);
 }
 
 err_t tree_last(struct pxfs_tree *tree, const struct pxfs_where *before, struct pxfs_path *path, bool *there)

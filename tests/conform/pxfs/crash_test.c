@@ -17,6 +17,8 @@
 #include "kern/test.h"
 #include "kern/vfs.h"
 
+#include "../../support/memdisk.h"
+
 #define DISK_BYTES MIB(8)
 #define OPS_MAX 64u
 #define NOTES_MAX 8192u
@@ -66,18 +68,10 @@ static void note_add(struct crashdisk *disk, const struct block_command *command
 static void crashdisk_start(struct block_command *command)
 {
 	struct crashdisk *disk = block_data(command->device);
-	uint8_t *at = disk->bytes + (command->sector << SECTOR_SHIFT), *begin = at;
+	uint64_t bytes = memdisk_copy(command, disk->bytes);
 
-	for (uint32_t i = 0; i < command->segment_count; i++) {
-		const struct block_segment *segment = &command->segments[i];
-		if (command->op == BLOCK_WRITE)
-			memcpy(at, segment->at, segment->size_bytes);
-		else
-			memcpy(segment->at, at, segment->size_bytes);
-		at += segment->size_bytes;
-	}
 	if (command->op == BLOCK_WRITE || command->op == BLOCK_FLUSH)
-		note_add(disk, command, begin, (uint64_t)(at - begin));
+		note_add(disk, command, disk->bytes + (command->sector << SECTOR_SHIFT), bytes);
 	block_command_done(command, 0);
 }
 
@@ -85,13 +79,7 @@ static const struct block_driver crashdisk_driver = {.model = "crash disk", .sta
 
 static bool crashdisk_make(struct crashdisk *disk)
 {
-	struct block_limits limits = {.sectors = DISK_BYTES >> SECTOR_SHIFT,
-				      .logical_bytes = 512,
-				      .physical_bytes = 4096,
-				      .flags = BLOCK_VOLATILE | BLOCK_HAS_FUA,
-				      .depth = 8,
-				      .transfer_sectors = 2048,
-				      .segments = 64};
+	struct block_limits limits = memdisk_limits(DISK_BYTES);
 	*disk = (struct crashdisk){.bytes = range_alloc(DISK_BYTES, MEM_ZERO, NULL)};
 	return disk->bytes != NULL && block_add("crash%", &crashdisk_driver, &limits, disk, &disk->device) == 0;
 }

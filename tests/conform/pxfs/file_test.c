@@ -15,6 +15,7 @@
 #include "kern/vfs.h"
 
 #include "../../../src/fs/pxfs/volume_impl.h"
+#include "../../support/memdisk.h"
 
 // A disk in memory whose writes fail from a certain one on.
 struct faildisk {
@@ -30,20 +31,13 @@ struct faildisk {
 static void faildisk_start(struct block_command *command)
 {
 	struct faildisk *disk = block_data(command->device);
-	uint8_t *at = disk->bytes + (command->sector << SECTOR_SHIFT);
 	bool write = command->op == BLOCK_WRITE;
 	uint32_t number = write ? atomic_fetch_add_u32_relaxed(&disk->writes, 1) : 0;
 	bool fails = write ? number >= disk->good && number - disk->good < disk->bad
 			   : command->op == BLOCK_READ && disk->reads_fail;
 
-	for (uint32_t i = 0; i < command->segment_count && !fails; i++) {
-		const struct block_segment *segment = &command->segments[i];
-		if (write)
-			memcpy(at, segment->at, segment->size_bytes);
-		else
-			memcpy(segment->at, at, segment->size_bytes);
-		at += segment->size_bytes;
-	}
+	if (!fails)
+		(void)memdisk_copy(command, disk->bytes);
 	block_command_done(command, fails ? ERR(EIO) : 0);
 }
 
@@ -51,13 +45,7 @@ static const struct block_driver faildisk_driver = {.model = "failing disk", .st
 
 static bool disk_make(struct faildisk *disk, uint64_t size_bytes)
 {
-	struct block_limits limits = {.sectors = size_bytes >> SECTOR_SHIFT,
-				      .logical_bytes = 512,
-				      .physical_bytes = 4096,
-				      .flags = BLOCK_VOLATILE | BLOCK_HAS_FUA,
-				      .depth = 8,
-				      .transfer_sectors = 2048,
-				      .segments = 64};
+	struct block_limits limits = memdisk_limits(size_bytes);
 	const char *problem = NULL;
 
 	*disk = (struct faildisk){.bytes = range_alloc(size_bytes, MEM_ZERO, NULL),

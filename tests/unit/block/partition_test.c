@@ -9,6 +9,8 @@
 #include "kern/mem.h"
 #include "kern/string.h"
 
+#include "../../support/crc32.h"
+
 #define SECTORS 8192u
 
 struct table {
@@ -150,17 +152,6 @@ TEST(block_partition, mbr_that_lies)
 
 // ---- GPT --------------------------------------------------------------------------------------------------------------------
 
-static uint32_t crc32(const uint8_t *bytes, size_t size_bytes)
-{
-	uint32_t crc = UINT32_MAX;
-	for (size_t i = 0; i < size_bytes; i++) {
-		crc ^= bytes[i];
-		for (uint32_t bit = 0; bit < 8; bit++)
-			crc = crc >> 1 ^ (0xedb88320u & -(crc & 1));
-	}
-	return ~crc;
-}
-
 static void gpt_entry(struct table *table, uint32_t n, uint64_t first, uint64_t last)
 {
 	uint8_t *entry = table->array + n * 128u;
@@ -184,8 +175,8 @@ static void gpt_write(TEST_RUN, struct table *table, uint64_t header_lba, uint64
 	put_u64(header + 72, array_lba);
 	put_u32(header + 80, 128);
 	put_u32(header + 84, 128);
-	put_u32(header + 88, crc32(table->array, sizeof table->array));
-	put_u32(header + 16, crc32(header, 92));
+	put_u32(header + 88, crc32_bitwise(table->array, sizeof table->array));
+	put_u32(header + 16, crc32_bitwise(header, 92));
 	sector_write(test_run_, table, header_lba);
 }
 

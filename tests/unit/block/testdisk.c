@@ -6,6 +6,8 @@
 #include "kern/mem.h"
 #include "kern/string.h"
 
+#include "../../support/memdisk.h"
+
 static err_t command_do(struct testdisk *disk, const struct block_command *command)
 {
 	uint8_t *at = disk->bytes + (command->sector << SECTOR_SHIFT);
@@ -17,14 +19,7 @@ static err_t command_do(struct testdisk *disk, const struct block_command *comma
 		return ERR(EIO);
 	if (command->op == BLOCK_DISCARD || command->op == BLOCK_ZERO)
 		memset(at, 0, (size_t)size_bytes);
-	for (uint32_t i = 0; i < command->segment_count; i++) {
-		const struct block_segment *segment = &command->segments[i];
-		if (command->op == BLOCK_WRITE)
-			memcpy(at, segment->at, segment->size_bytes);
-		else
-			memcpy(segment->at, at, segment->size_bytes);
-		at += segment->size_bytes;
-	}
+	(void)memdisk_copy(command, disk->bytes);
 	return 0;
 }
 
