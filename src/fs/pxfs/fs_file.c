@@ -314,7 +314,7 @@ void pxfs_release(struct inode *inode, uint32_t count)
 
 err_t pxfs_write_begin(struct inode *inode)
 {
-	return epoch_enter(pxfs_mount_of(inode), true);
+	return epoch_enter_for(pxfs_mount_of(inode), MIB(1) / FRAME_SIZE * PAGE_PROMISE + OPERATION_SECTORS);
 }
 
 void pxfs_write_end(struct inode *inode)

@@ -63,6 +63,11 @@ static inline struct pxfs_inode_core *pxfs_core(const struct inode *inode)
 // An operation that changes something: it belongs to the epoch that is open, whole. `grows`: it wants space, and gets none of what is kept for
 // taking away. Errors: -EROFS, -EIO (commits have failed), -ENOSPC.
 err_t epoch_enter(struct pxfs_mount *mount, bool grows) must_check;
+
+// The same for who would take that many sectors: OPERATION_SECTORS must be there; for the rest epochs are closed first, up to three, which turns what is put
+// aside for dirty pages into what they take, and brings back what rests.
+#define OPERATION_SECTORS 256u // what one operation may need for the tree
+err_t epoch_enter_for(struct pxfs_mount *mount, uint32_t wish_sectors) must_check;
 void epoch_leave(struct pxfs_mount *mount);
 
 // Closes the epoch: everything before is durable. Not within one. Errors: -EIO, -ENOSPC, -ENOMEM.

@@ -9,37 +9,58 @@
 
 #define COMMIT_INTERVAL_NS (5 * NS_PER_S)
 #define DIRTY_INODES_MAX 4096u
-#define OPERATION_SECTORS 256u // what one operation may need for the tree
 
 // ---- epochs -----------------------------------------------------------------------------------------------------------------------
 
-static bool has_room(struct pxfs_mount *mount)
+static bool has_room(struct pxfs_mount *mount, uint32_t sectors)
 {
 	struct pxfs_volume *volume = mount->volume;
 	struct pxfs_space_state *space = &volume->space;
 
 	mutex_lock(&space->lock);
 	uint64_t free = volume->sectors - space->used_sectors;
-	bool room =
-		free >= space->margin_sectors + space->reserved_sectors + space->promised_sectors + OPERATION_SECTORS;
+	bool room = free >= space->margin_sectors + space->reserved_sectors + space->promised_sectors + sectors;
 	mutex_unlock(&space->lock);
 	return room;
 }
 
-// What was given up may be had after two commits.
-static bool something_rests(struct pxfs_mount *mount)
+// What was given up may be had after two commits, and dirty pages may take less than was put aside for them.
+static bool more_may_come(struct pxfs_mount *mount)
 {
 	struct pxfs_space_state *space = &mount->volume->space;
-	uint32_t count = 0;
 
 	mutex_lock(&space->lock);
+	bool may = space->reserved_sectors != 0;
 	for (uint32_t i = 0; i < 3; i++)
-		count += space->rests[i].count;
+		may = may || space->rests[i].count != 0;
 	mutex_unlock(&space->lock);
-	return count != 0;
+	return may;
+}
+
+// What rests comes back by generations, so one is closed whether anything has changed or not.
+static err_t generation_close(struct pxfs_mount *mount)
+{
+	struct pxfs_volume *volume = mount->volume;
+
+	rwlock_read_lock(&volume->epoch);
+	uint64_t before = volume->generation;
+	rwlock_read_unlock(&volume->epoch);
+	err_t err = pxfs_commit(mount);
+	if (err != 0)
+		return err;
+	rwlock_write_lock(&volume->epoch);
+	if (volume->generation == before)
+		err = volume_checkpoint(volume);
+	rwlock_write_unlock(&volume->epoch);
+	return err;
 }
 
 err_t epoch_enter(struct pxfs_mount *mount, bool grows)
+{
+	return epoch_enter_for(mount, grows ? OPERATION_SECTORS : 0);
+}
+
+err_t epoch_enter_for(struct pxfs_mount *mount, uint32_t wish_sectors)
 {
 	struct pxfs_volume *volume = mount->volume;
 
@@ -53,12 +74,15 @@ err_t epoch_enter(struct pxfs_mount *mount, bool grows)
 		if (atomic_load_u32_acquire(&volume->failed) != 0)
 			return ERR(EIO);
 		rwlock_read_lock(&volume->epoch);
-		if (!grows || has_room(mount))
+		if (wish_sectors == 0 || has_room(mount, wish_sectors))
+			return 0;
+		bool last = tries == 2 || !more_may_come(mount);
+		if (last && has_room(mount, OPERATION_SECTORS))
 			return 0;
 		rwlock_read_unlock(&volume->epoch);
-		if (tries == 2 || !something_rests(mount))
+		if (last)
 			return ERR(ENOSPC);
-		err = pxfs_commit(mount);
+		err = generation_close(mount);
 		if (err != 0)
 			return err;
 	}

@@ -25,7 +25,8 @@ static const char *leaf_problem(const struct pxfs_volume *volume, const uint8_t 
 		if (i == 0 && at + ALIGN_UP(size, 8u) != end)
 			return "the first item's data do not end the node";
 	}
-	return count != 0 && le32_get(&items[count - 1].at) != data ? "there are data of no item" : NULL;
+	uint32_t lowest = count == 0 ? end : le32_get(&items[count - 1].at);
+	return lowest != data ? "there are data of no item" : NULL;
 }
 
 static const char *inner_problem(const struct pxfs_volume *volume, const uint8_t *bytes, uint32_t count)

@@ -329,6 +329,28 @@ TEST(pxfs_node, mounting_goes_back_when_a_root_is_lost)
 	bench_free(test_run_, bench);
 }
 
+// A leaf without items has no data either: its room is counted from there.
+TEST(pxfs_node, an_empty_leaf_is_empty)
+{
+	struct bench *bench = bench_make(test_run_, MIB(32), &(struct pxfs_format_params){.copies = 1});
+	uint8_t *bytes = kmalloc(PXFS_NODE_BYTES_MAX, MEM_ZERO);
+	REQUIRE(bench != NULL && bytes != NULL);
+	struct pxfs_node_header *header = (struct pxfs_node_header *)bytes;
+	const char *problem = NULL;
+	uint32_t end = node_bytes(bench->volume);
+
+	le32_put(&header->magic, PXFS_NODE_MAGIC);
+	le64_put(&header->volume, bench->volume->identity_word);
+	le64_put(&header->address, 4096);
+	le32_put(&header->data, end);
+	CHECK_EQ(node_validate(bench->volume, bytes, 4096, 0, &problem), 0);
+	le32_put(&header->data, 124);
+	CHECK_EQ(node_validate(bench->volume, bytes, 4096, 0, &problem), -EBADMSG);
+	CHECK(problem != NULL && strcmp(problem, "there are data of no item") == 0);
+	kfree(bytes);
+	bench_free(test_run_, bench);
+}
+
 TEST(pxfs_super, what_is_no_volume)
 {
 	struct block_device *disk = NULL;
