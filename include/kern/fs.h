@@ -167,7 +167,8 @@ struct file_ops {
 	err_t (*write)(struct file *file, uint64_t *offset, struct io *io, size_t *done_bytes); // appends by itself
 	err_t (*sync)(struct file *file);
 	err_t (*ioctl)(struct file *file, uint32_t request,
-		       void *arg); // arg in kernel memory, as large as the request says
+		       void *arg);                     // arg in kernel memory, as large as the request says
+	bool (*ioctl_is_privileged)(uint32_t request); // such requests are for uid 0; NULL: none is
 	bool stream; // has no position: calls on one open file do not wait for each other, and seek and pread are -ESPIPE
 
 	// Calls emit for each entry after `cookie`, until it says to stop. inode->lock held. "." and ".." are the caller's.

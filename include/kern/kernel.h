@@ -67,6 +67,7 @@ struct kernel {
 	struct process *monitor_process; // whom the monitor's commands act as; the filesystems make it
 	struct vfs_state *vfs;
 	struct cache_state *page_cache;
+	struct pxfs_state *pxfs;
 	int64_t (*file_call)(void *arg); // struct tb_file_call; how the library's calls reach the filesystems
 	err_t (*monitor_open)(const char *path, uint32_t how, struct monitor_stream **out); // monitor_set_open()
 #endif

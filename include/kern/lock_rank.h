@@ -24,6 +24,7 @@ enum lock_rank {
 	LOCK_RANK_MOUNTS,       // mount trees
 	LOCK_RANK_RENAME,       // renames between directories of a filesystem
 	LOCK_RANK_INODE,        // nested: parents first, then by number
+	LOCK_RANK_FS_VOLUMES,   // a filesystem's volumes: which are in use
 	LOCK_RANK_FS_EPOCH,     // a filesystem's operations, and who excludes them
 	LOCK_RANK_FLUSH,        // page cache: one flush of an inode at a time
 	LOCK_RANK_CACHE_USERS,  // page cache: who has a flusher

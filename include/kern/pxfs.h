@@ -6,6 +6,7 @@
 #define KERN_PXFS_H
 
 #include "kern/err.h"
+#include "tbos/pxfs_types.h"
 
 struct block_device;
 
@@ -30,6 +31,13 @@ enum pxfs_method {
 // Makes an empty volume on a device that nobody uses. What was there is lost. Thread context, sleeps. Errors: -EINVAL with *problem, -ENODEV, -EBUSY, -ENOSPC, -EIO,
 // -ENOMEM, -EROFS.
 err_t pxfs_format(const char *device, const struct pxfs_format_params *params, const char **problem) must_check;
+
+// Subvolumes, snapshots and clones of the volume on a device, mounted or not: what tbos/pxfs_types.h says of each request, which are the same as ioctl() of what is
+// mounted; `of` "" is the default subvolume. *problem (may be NULL): a reason for people, when there is one. Thread context, sleeps. Errors: those of the request, of
+// mounting.
+err_t pxfs_subvolume(const char *device, enum tb_pxfs_request request, const struct tb_pxfs_names *names,
+		     const char **problem) must_check;
+err_t pxfs_subvolume_next(const char *device, struct tb_pxfs_subvolume *out, const char **problem) must_check;
 
 // What a check came to. Counts of what was looked at, and of what is wrong.
 struct pxfs_check_report {

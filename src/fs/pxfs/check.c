@@ -132,61 +132,23 @@ static err_t space_compare(struct check *check)
 
 // ---- the whole --------------------------------------------------------------------------------------------------------------------------
 
-// Subvolumes by number, as the root tree has them.
-struct subvolumes {
-	uint32_t count;
-	struct {
-		uint64_t id;
-		struct pxfs_pointer root;
-	} found[64];
-};
-
-static err_t subvolumes_find(struct pxfs_volume *volume, struct subvolumes *subvolumes)
-{
-	struct pxfs_where where = {0, 0, 0};
-	struct pxfs_path path;
-	const uint8_t *data = NULL;
-	uint32_t size = 0;
-	bool exact = false, there = false;
-	err_t err = tree_find(&volume->root_tree, &where, &path, &exact);
-
-	while (err == 0 && subvolumes->count < array_count(subvolumes->found)) {
-		err = path_item(&path, &where, &data, &size, &there);
-		if (err != 0 || !there)
-			break;
-		if (where.type == PXFS_SUBVOLUME && size == sizeof(struct pxfs_subvolume)) {
-			subvolumes->found[subvolumes->count].id = where.object;
-			subvolumes->found[subvolumes->count++].root = ((const struct pxfs_subvolume *)data)->root;
-		}
-		path_step(&path);
-	}
-	path_release(&path);
-	return err;
-}
-
 static err_t volume_check(struct check *check)
 {
 	struct pxfs_volume *volume = check->volume;
-	struct subvolumes *subvolumes = kmalloc(sizeof *subvolumes, MEM_ZERO);
-	err_t err = subvolumes == NULL ? ERR(ENOMEM) : claim_fixed(check);
+	err_t err = claim_fixed(check);
 
 	if (err == 0)
 		err = check_tree(check, &volume->root_tree.root, PXFS_TREE_ROOT, true, NULL);
 	if (err == 0)
 		err = check_tree(check, &volume->space_tree.root, PXFS_TREE_SPACE, true, NULL);
 	if (err == 0)
-		err = subvolumes_find(volume, subvolumes);
-	if (err == 0 && subvolumes->count == 0)
-		check_say(check, "the volume has no subvolume");
-	for (uint32_t i = 0; err == 0 && i < subvolumes->count; i++)
-		err = check_subvolume(check, &subvolumes->found[i].root, subvolumes->found[i].id);
+		err = check_subvolumes(check);
 	if (err == 0)
 		err = check_references(check);
 	if (err == 0)
 		err = claim_resting(check);
 	if (err == 0)
 		err = space_compare(check);
-	kfree(subvolumes);
 	return err;
 }
 
@@ -215,6 +177,7 @@ err_t pxfs_check_volume(const char *device, uint32_t flags, void (*say)(void *ar
 	kfree(check.bytes);
 	kfree(check.inodes);
 	kfree(check.extents);
+	kfree(check.subvols);
 	volume_abandon(volume);
 	return err;
 }

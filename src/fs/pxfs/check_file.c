@@ -5,7 +5,7 @@
 
 // ---- tables -----------------------------------------------------------------------------------------------------------------------
 
-static err_t table_grow(void **table, uint64_t count, uint64_t *room, size_t size_bytes)
+err_t check_table_grow(void **table, uint64_t count, uint64_t *room, size_t size_bytes)
 {
 	if (count < *room)
 		return 0;
@@ -43,7 +43,8 @@ static err_t inode_take(struct check *check, const struct pxfs_where *where, con
 			  (unsigned long long)where->object);
 		return 0;
 	}
-	err_t err = table_grow((void **)&check->inodes, check->inode_count, &check->inode_room, sizeof *check->inodes);
+	err_t err = check_table_grow((void **)&check->inodes, check->inode_count, &check->inode_room,
+				     sizeof *check->inodes);
 	if (err != 0)
 		return err;
 	check->inodes[check->inode_count++] = (struct check_inode){.ino = where->object,
@@ -94,20 +95,30 @@ static err_t extent_take(struct check *check, const struct pxfs_where *where, co
 			  (unsigned long long)where->offset);
 		return 0;
 	}
-	check->report->extents++;
 	if (le64_get(&extent->address) == 0) {
-		check->promised += le32_get(&extent->length) / SECTOR_SIZE;
+		check->subvol->promised += le32_get(&extent->length) / SECTOR_SIZE;
 		return 0;
 	}
-	err_t err =
-		table_grow((void **)&check->extents, check->extent_count, &check->extent_room, sizeof *check->extents);
-	if (err != 0)
-		return err;
-	check->extents[check->extent_count++] =
-		(struct check_extent){.address = le64_get(&extent->address),
-				      .sectors = DIV_ROUND_UP(le32_get(&extent->stored), SECTOR_SIZE),
-				      .count = 1};
-	return (check->flags & PXFS_CHECK_DATA) != 0 ? data_read(check, where, extent) : 0;
+	if (check->leaf_is_shared)
+		return 0;
+	bool own = le64_get(&extent->reference_birth) > check->shared;
+	if (!own && check->own_only) // whose it was may have gone
+		return 0;
+	check->report->extents += own;
+	err_t err = check_reference_add(check, le64_get(&extent->address),
+					DIV_ROUND_UP(le32_get(&extent->stored), SECTOR_SIZE), own);
+	return err == 0 && own && (check->flags & PXFS_CHECK_DATA) != 0 ? data_read(check, where, extent) : err;
+}
+
+err_t check_reference_add(struct check *check, uint64_t address, uint32_t sectors, uint32_t count)
+{
+	err_t err = check_table_grow((void **)&check->extents, check->extent_count, &check->extent_room,
+				     sizeof *check->extents);
+
+	if (err == 0)
+		check->extents[check->extent_count++] =
+			(struct check_extent){.address = address, .sectors = sectors, .count = count};
+	return err;
 }
 
 static err_t first_pass(struct check *check, const struct pxfs_where *where, const uint8_t *data, uint32_t size)
@@ -199,7 +210,20 @@ static void inode_judge(struct check *check, const struct check_inode *inode)
 			  (unsigned long long)inode->ino);
 }
 
-err_t check_subvolume(struct check *check, const struct pxfs_pointer *root, uint64_t id)
+static err_t own_pass(struct check *check, const struct pxfs_where *where, const uint8_t *data, uint32_t size)
+{
+	return where->type == PXFS_EXTENT ? extent_take(check, where, data, size) : 0;
+}
+
+err_t check_own_files(struct check *check, const struct pxfs_pointer *root, uint64_t id)
+{
+	check->own_only = true;
+	err_t err = check_tree(check, root, id, true, own_pass);
+	check->own_only = false;
+	return err;
+}
+
+err_t check_files(struct check *check, const struct pxfs_pointer *root, uint64_t id)
 {
 	check->inode_count = 0;
 	err_t err = check_tree(check, root, id, true, first_pass);
@@ -256,7 +280,7 @@ static void extents_join(struct check *check)
 			check->extents[to++] = check->extents[i];
 			continue;
 		}
-		last->count++;
+		last->count += check->extents[i].count;
 		if (last->sectors != check->extents[i].sectors)
 			check_say(check, "the extent at sector %llu has two sizes", (unsigned long long)last->address);
 	}
@@ -297,9 +321,16 @@ static err_t reference_take(struct check *check, const struct pxfs_where *where,
 
 err_t check_references(struct check *check)
 {
+	err_t err = 0;
+
 	extents_sort(check);
 	extents_join(check);
-	err_t err = 0;
+	for (uint64_t i = 0; i < check->extent_count; i++)
+		if (check->extents[i].count == 0) {
+			check_say(check, "the extent at sector %llu is of a snapshot that has none there",
+				  (unsigned long long)check->extents[i].address);
+			check->extents[i].count = 1;
+		}
 	for (uint64_t i = 0; i < check->extent_count && err == 0; i++)
 		err = check_claim(check, check->extents[i].address, check->extents[i].sectors, "an extent");
 	if (err == 0)

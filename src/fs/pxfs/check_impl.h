@@ -2,10 +2,11 @@
 //
 // The checker: what is found is kept in tables of its own and compared with what the volume says of itself.
 //
-// Order. All trees are walked node by node, which claims their sectors. The subvolume's items are walked twice: first inodes and extents, then names, which lead to
-// inodes. Then claims are compared with the space map, and pieces by their extent with the tree of references.
+// Order. All trees are walked node by node, which claims their sectors. A subvolume's items are walked twice: first inodes and extents, then names, which lead to
+// inodes. Snapshots come before what was made of them: what was born up to `last_shared` must be claimed when a subvolume comes to it, what was born
+// later must not be. Then lists of what is dead are compared with what was found, claims with the space map, and pieces by their extent with the tree of references.
 //
-// Files: check.c the whole, the space map · check_tree.c nodes · check_file.c inodes, names, extents
+// Files: check.c the whole, the space map · check_subvol.c subvolumes, snapshots, lists · check_tree.c nodes · check_file.c inodes, names, extents
 #ifndef PXFS_CHECK_IMPL_H
 #define PXFS_CHECK_IMPL_H
 
@@ -23,9 +24,17 @@ enum check_inode_flags {
 	CHECK_ORPHAN = 1u << 0
 };
 
+// A reference; count 0: of something that somebody else must refer to.
 struct check_extent {
 	uint64_t address;
 	uint32_t sectors, count;
+};
+
+struct check_subvol {
+	uint64_t id;
+	struct pxfs_subvolume item;
+	bool done;
+	uint64_t promised; // as it was found
 };
 
 struct check {
@@ -41,6 +50,12 @@ struct check {
 	struct check_extent *extents; // sorted by address once all are there
 	uint64_t extent_count, extent_room;
 	uint64_t promised; // sectors
+	struct check_subvol *subvols;
+	uint64_t subvol_count, subvol_room;
+	struct check_subvol *subvol; // the one that is being looked at
+	uint64_t shared;             // what was born up to it is a snapshot's too
+	bool leaf_is_shared;         // the leaf whose items are being looked at
+	bool own_only;               // what is shared is not looked at
 };
 
 void check_say(struct check *check, const char *format, ...) printf_like(2, 3);
@@ -54,8 +69,14 @@ typedef err_t check_item_fn(struct check *check, const struct pxfs_where *where,
 err_t check_tree(struct check *check, const struct pxfs_pointer *root, uint64_t id, bool claim,
 		 check_item_fn *fn) must_check;
 
+// check_subvol.c
+err_t check_subvolumes(struct check *check) must_check;
+
 // check_file.c
-err_t check_subvolume(struct check *check, const struct pxfs_pointer *root, uint64_t id) must_check;
+err_t check_table_grow(void **table, uint64_t count, uint64_t *room, size_t size_bytes) must_check; // -ENOMEM
+err_t check_files(struct check *check, const struct pxfs_pointer *root, uint64_t id) must_check;
+err_t check_own_files(struct check *check, const struct pxfs_pointer *root, uint64_t id) must_check; // extents alone
+err_t check_reference_add(struct check *check, uint64_t address, uint32_t sectors, uint32_t count) must_check;
 err_t check_references(struct check *check) must_check;
 
 #endif

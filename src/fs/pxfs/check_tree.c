@@ -26,9 +26,21 @@ static bool is_within(const struct frame *frame, const struct pxfs_where *where)
 	return !frame->has_high || where_compare(where, &frame->high) < 0;
 }
 
+static bool is_shared(const struct check *check, const struct pxfs_pointer *pointer)
+{
+	return le64_get(&pointer->birth) <= check->shared;
+}
+
 static err_t node_claim(struct walk *walk, const struct pxfs_pointer *pointer)
 {
 	uint32_t sectors = node_sectors(walk->check->volume);
+
+	if (walk->claim && is_shared(walk->check, pointer)) {
+		if (!check_is_claimed(walk->check, le64_get(&pointer->address[0])))
+			check_say(walk->check, "tree %llu: node at sector %llu is of a snapshot that has none there",
+				  (unsigned long long)walk->id, (unsigned long long)le64_get(&pointer->address[0]));
+		return 0;
+	}
 	err_t err = walk->claim ? check_claim(walk->check, le64_get(&pointer->address[0]), sectors, "a node") : 0;
 
 	if (err == 0 && walk->claim && le64_get(&pointer->address[1]) != 0)
@@ -44,6 +56,8 @@ static void copies_check(struct walk *walk, const struct pxfs_pointer *pointer, 
 	uint64_t outside = check->volume->sectors - node_sectors(check->volume);
 
 	if (le64_get(&pointer->address[0]) > outside || le64_get(&pointer->address[1]) > outside)
+		return;
+	if (le64_get(&pointer->birth) == check->volume->generation) // the log's, and on no disk
 		return;
 	uint32_t bad = node_copies_check(check->volume, pointer, level, check->bytes, &repaired);
 	if (bad == 1 && le64_get(&pointer->address[1]) != 0 && repaired == 0)
@@ -63,7 +77,7 @@ static err_t frame_open(struct walk *walk, const struct pxfs_pointer *pointer, u
 		return err;
 	*frame = *bounds;
 	frame->slot = 0;
-	if (walk->claim)
+	if (walk->claim && !is_shared(check, pointer))
 		copies_check(walk, pointer, level);
 	err = node_get(check->volume, pointer, walk->id, level, &frame->node);
 	if (err == -ENOMEM)
@@ -76,10 +90,11 @@ static err_t frame_open(struct walk *walk, const struct pxfs_pointer *pointer, u
 	if (le64_get(&node_header(frame->node)->birth) != le64_get(&pointer->birth))
 		check_say(check, "tree %llu: node at sector %llu is of another generation than its parent says",
 			  (unsigned long long)walk->id, (unsigned long long)frame->node->address);
-	if (le64_get(&pointer->birth) >= check->volume->generation)
+	if (le64_get(&pointer->birth) > check->volume->generation ||
+	    (le64_get(&pointer->birth) == check->volume->generation && !frame->node->dirty))
 		check_say(check, "tree %llu: node at sector %llu is of a generation to come",
 			  (unsigned long long)walk->id, (unsigned long long)frame->node->address);
-	check->report->nodes += walk->claim;
+	check->report->nodes += walk->claim && !is_shared(check, pointer);
 	walk->depth++;
 	return 0;
 }
@@ -88,6 +103,8 @@ static err_t leaf_walk(struct walk *walk, const struct frame *frame)
 {
 	const struct pxfs_node *leaf = frame->node;
 	err_t err = 0;
+
+	walk->check->leaf_is_shared = leaf->birth <= walk->check->shared;
 
 	for (uint32_t i = 0; i < node_count(leaf) && err == 0; i++) {
 		const struct pxfs_item *item = &node_items(leaf)[i];
@@ -111,6 +128,9 @@ static err_t child_open(struct walk *walk, struct frame *above)
 	uint32_t slot = above->slot++;
 	struct frame bounds = *above;
 
+	if (walk->check->own_only && is_shared(walk->check, &children[slot].pointer))
+		return 0;
+
 	if (slot != 0) {
 		bounds.low = where_of(&children[slot].key);
 		bounds.has_low = true;
@@ -131,7 +151,7 @@ err_t check_tree(struct check *check, const struct pxfs_pointer *root, uint64_t 
 	if (walk == NULL)
 		return ERR(ENOMEM);
 	*walk = (struct walk){.check = check, .id = id, .claim = claim, .fn = fn};
-	if (!pointer_is_null(root))
+	if (!pointer_is_null(root) && !(check->own_only && is_shared(check, root)))
 		err = frame_open(walk, root, UINT32_MAX, &all);
 	while (walk->depth > 0) {
 		struct frame *top = &walk->frames[walk->depth - 1];

@@ -52,8 +52,8 @@ static bool option_parse(char option, const char *value, struct pxfs_format_para
 	}
 }
 
-static int32_t complain(struct monitor_session *session, const char *command, const char *device, const char *problem,
-			err_t err)
+int32_t pxfs_complain(struct monitor_session *session, const char *command, const char *device, const char *problem,
+		      err_t err)
 {
 	monitor_error(session, "%s: %s: %s%s%s\n", command, device, problem != NULL ? problem : "",
 		      problem != NULL ? ": " : "", err_text(err));
@@ -72,7 +72,7 @@ static int32_t run_mkfs(struct monitor_session *session, uint32_t argc, char **a
 	if (i + 1 != argc || argv[i][0] == '-')
 		return monitor_usage(session, "mkfs");
 	err_t err = pxfs_format(argv[i], &params, &problem);
-	return err == 0 ? 0 : complain(session, "mkfs", argv[i], problem, err);
+	return err == 0 ? 0 : pxfs_complain(session, "mkfs", argv[i], problem, err);
 }
 
 static void info_show(struct monitor_session *session, const struct pxfs_volume *volume)
@@ -108,7 +108,7 @@ static int32_t run_info(struct monitor_session *session, uint32_t argc, char **a
 		return monitor_usage(session, "pxfs-info");
 	err_t err = volume_open(argv[1], true, &volume, &problem);
 	if (err != 0)
-		return complain(session, "pxfs-info", argv[1], problem, err);
+		return pxfs_complain(session, "pxfs-info", argv[1], problem, err);
 	info_show(session, volume);
 	volume_abandon(volume);
 	return 0;
@@ -140,7 +140,7 @@ static int32_t run_fsck(struct monitor_session *session, uint32_t argc, char **a
 		return monitor_usage(session, "fsck");
 	err_t err = pxfs_check_volume(argv[i], flags, problem_print, session, &report, &problem);
 	if (err != 0) {
-		(void)complain(session, "fsck", argv[argc - 1], problem, err);
+		(void)pxfs_complain(session, "fsck", argv[argc - 1], problem, err);
 		return 8;
 	}
 	monitor_printf(session,
@@ -164,4 +164,7 @@ static const struct monitor_command cmd_mkfs = {
 static const struct monitor_command cmd_info = {"pxfs-info", "DEVICE", "show what a PXFS volume says of itself",
 						run_info, NULL};
 
-const struct monitor_command *const pxfs_commands[] = {&cmd_fsck, &cmd_mkfs, &cmd_info, NULL};
+const struct monitor_command *const pxfs_commands[] = {&pxfs_cmd_clone,    &cmd_fsck,
+						       &cmd_mkfs,          &cmd_info,
+						       &pxfs_cmd_rollback, &pxfs_cmd_snapshot,
+						       &pxfs_cmd_subvol,   NULL};

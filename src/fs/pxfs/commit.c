@@ -134,7 +134,9 @@ static err_t subvol_store(struct pxfs_subvol *subvol)
 
 	subvol->item.root = subvol->tree.root;
 	rwlock_write_lock(&volume->root_tree.lock);
-	err_t err = tree_put(&volume->root_tree, &where, &subvol->item, sizeof subvol->item);
+	err_t err = subvol_dead_store(subvol);
+	if (err == 0)
+		err = tree_put(&volume->root_tree, &where, &subvol->item, sizeof subvol->item);
 	rwlock_write_unlock(&volume->root_tree.lock);
 	if (err == 0)
 		subvol->changed = false;
@@ -148,7 +150,7 @@ static err_t subvols_write(struct pxfs_volume *volume, struct writer *writer)
 
 	list_for_each (subvol, &volume->subvols, link) {
 		bool born = le64_get(&subvol->tree.root.birth) == volume->generation;
-		if (!born && !subvol->changed)
+		if (!born && !subvol->changed && subvol->dead_count == 0)
 			continue;
 		err = tree_write_locked(writer, &subvol->tree);
 		if (err == 0)
@@ -238,8 +240,8 @@ err_t volume_checkpoint(struct pxfs_volume *volume)
 		err = super_write(volume);
 	if (err != 0)
 		return volume_fail(volume, err);
+	__atomic_store_n(&volume->generation, volume->generation + 1, __ATOMIC_RELEASE); // node_fits() reads it
 	nodes_clean(volume);
-	volume->generation++;
 	rwlock_write_lock(&volume->root_tree.lock);
 	err = space_advance(volume);
 	rwlock_write_unlock(&volume->root_tree.lock);

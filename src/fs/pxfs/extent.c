@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Which piece of a file lies where. Pieces of one cluster share its sectors; an item in the tree of references counts them when there are two or more, and goes when
-// there is one again.
+// there is one again. A piece that a snapshot has too is one reference; what is left of it when the subvolume cuts it are references of its own.
 #include "fs_impl.h"
 
 static struct pxfs_where where_at(uint64_t ino, uint64_t offset)
@@ -16,23 +16,37 @@ static uint32_t stored_sectors(const struct pxfs_extent *extent)
 
 // ---- references -------------------------------------------------------------------------------------------------------------
 
-static err_t refs_change(struct pxfs_volume *volume, const struct pxfs_extent *extent, int32_t by, uint32_t *left)
+struct target {
+	uint64_t address, birth;
+	uint32_t sectors;
+};
+
+static struct target target_of(const struct pxfs_extent *extent)
+{
+	return (struct target){.address = le64_get(&extent->address),
+			       .birth = le64_get(&extent->physical_birth),
+			       .sectors = stored_sectors(extent)};
+}
+
+static err_t refs_change(struct pxfs_volume *volume, const struct target *target, int32_t by, uint32_t *left)
 {
 	struct pxfs_tree *tree = &volume->refs_tree;
-	struct pxfs_where where = {le64_get(&extent->address), PXFS_REFS, 0};
+	struct pxfs_where where = {target->address, PXFS_REFS, 0};
 	struct pxfs_refs refs = {.count = {{1}}};
 	uint32_t size = sizeof refs;
 
+	le32_put(&refs.sectors, target->sectors);
+	le64_put(&refs.birth, target->birth);
 	rwlock_write_lock(&tree->lock);
 	err_t err = tree_get(tree, &where, &refs, &size);
 	bool there = err == 0;
 	uint32_t count = there ? le32_get(&refs.count) : 1;
 	if (err == -ENOENT)
 		err = 0;
-	*left = (uint32_t)((int32_t)count + by);
+	if (err == 0 && by > 0 && count == UINT32_MAX)
+		err = ERR(EMLINK);
+	*left = (uint32_t)((int64_t)count + by);
 	le32_put(&refs.count, *left);
-	le32_put(&refs.sectors, stored_sectors(extent));
-	le64_put(&refs.birth, le64_get(&extent->physical_birth));
 	if (err == 0 && *left >= 2)
 		err = tree_put(tree, &where, &refs, sizeof refs);
 	else if (err == 0 && there)
@@ -41,26 +55,40 @@ static err_t refs_change(struct pxfs_volume *volume, const struct pxfs_extent *e
 	return err;
 }
 
-static err_t extent_hold(struct pxfs_subvol *subvol, const struct pxfs_extent *extent)
+err_t extent_hold(struct pxfs_volume *volume, const struct pxfs_extent *extent)
 {
+	struct target target = target_of(extent);
 	uint32_t left = 0;
 
-	if (le64_get(&extent->address) == 0)
-		return 0;
-	return refs_change(subvol->volume, extent, 1, &left);
+	return target.address == 0 ? 0 : refs_change(volume, &target, 1, &left);
 }
 
-static err_t extent_drop(struct pxfs_subvol *subvol, const struct pxfs_extent *extent)
+err_t reference_drop(struct pxfs_volume *volume, uint64_t address, uint32_t sectors)
+{
+	struct target target = {.address = address, .sectors = sectors};
+	uint32_t left = 0;
+	err_t err = refs_change(volume, &target, -1, &left);
+
+	if (err == 0 && left == 0)
+		err = space_give_up(volume, false, &address, 1, sectors);
+	return err;
+}
+
+static bool is_shared(const struct pxfs_subvol *subvol, const struct pxfs_extent *extent)
+{
+	return le64_get(&extent->reference_birth) <= subvol->shared;
+}
+
+err_t extent_drop(struct pxfs_subvol *subvol, const struct pxfs_extent *extent)
 {
 	uint64_t address = le64_get(&extent->address);
-	uint32_t left = 0;
 
 	if (address == 0)
 		return 0;
-	err_t err = refs_change(subvol->volume, extent, -1, &left);
-	if (err == 0 && left == 0)
-		err = space_give_up(subvol->volume, false, &address, 1, stored_sectors(extent));
-	return err;
+	if (is_shared(subvol, extent))
+		return subvol_dead(subvol, PXFS_RANGE_EXTENT, &address, 1, stored_sectors(extent),
+				   le64_get(&extent->reference_birth));
+	return reference_drop(subvol->volume, address, stored_sectors(extent));
 }
 
 // ---- finding ------------------------------------------------------------------------------------------------------------------
@@ -145,13 +173,33 @@ static void piece_cut_front(struct pxfs_piece *piece, uint64_t from)
 	piece->offset = from;
 }
 
-// Room that was promised for bytes that lie nowhere yet.
-static void promise_change(struct pxfs_volume *volume, int64_t bytes)
+// Room that was promised for bytes that lie nowhere yet. The tree is locked for writing.
+static void promise_change(struct pxfs_subvol *subvol, int64_t bytes)
 {
+	struct pxfs_volume *volume = subvol->volume;
+	int64_t sectors = bytes / (int64_t)SECTOR_SIZE;
+
+	le64_put(&subvol->item.promised, (uint64_t)((int64_t)le64_get(&subvol->item.promised) + sectors));
+	subvol->changed = true;
 	mutex_lock(&volume->space.lock);
-	volume->space.promised_sectors =
-		(uint64_t)((int64_t)volume->space.promised_sectors + bytes / (int64_t)SECTOR_SIZE);
+	volume->space.promised_sectors = (uint64_t)((int64_t)volume->space.promised_sectors + sectors);
 	mutex_unlock(&volume->space.lock);
+}
+
+// What becomes of the references when `parts` of the piece are left: of one that a snapshot has too they are new, and it has one less.
+static err_t references_cut(struct pxfs_subvol *subvol, const struct pxfs_piece *piece, uint32_t parts)
+{
+	bool shared = is_shared(subvol, &piece->extent);
+	uint32_t more = shared ? parts : parts == 2 ? 1 : 0;
+	err_t err = 0;
+
+	if (le64_get(&piece->extent.address) == 0)
+		return 0;
+	for (uint32_t i = 0; i < more && err == 0; i++)
+		err = extent_hold(subvol->volume, &piece->extent);
+	if (err == 0 && (shared || parts == 0))
+		err = extent_drop(subvol, &piece->extent);
+	return err;
 }
 
 // What is left of a piece on both sides of [from, to).
@@ -161,29 +209,28 @@ static err_t piece_punch(struct pxfs_subvol *subvol, uint64_t ino, const struct 
 	bool left = piece->offset<from, right = piece_end(piece)> to;
 	struct pxfs_piece head = *piece, tail = *piece;
 	struct pxfs_where where = where_at(ino, piece->offset);
-	err_t err = 0;
 
 	if (le64_get(&piece->extent.address) == 0) {
 		int64_t gone = (int64_t)(MIN(piece_end(piece), to) - MAX(piece->offset, from));
-		promise_change(subvol->volume, -gone);
+		promise_change(subvol, -gone);
 		*sectors -= gone / (int64_t)SECTOR_SIZE;
+	} else if (!left && !right) {
+		*sectors -= stored_sectors(&piece->extent);
 	}
-	if (right) {
+	err_t err = references_cut(subvol, piece, (uint32_t)left + (uint32_t)right);
+	if (is_shared(subvol, &piece->extent)) {
+		le64_put(&head.extent.reference_birth, subvol->volume->generation);
+		le64_put(&tail.extent.reference_birth, subvol->volume->generation);
+	}
+	if (err == 0 && right) {
 		piece_cut_front(&tail, to);
-		err = left ? extent_hold(subvol, &piece->extent) : 0;
-		if (err == 0)
-			err = piece_store(subvol, ino, &tail);
+		err = piece_store(subvol, ino, &tail);
 	}
 	if (err == 0 && left) {
 		le32_put(&head.extent.length, (uint32_t)(from - piece->offset));
-		return piece_store(subvol, ino, &head);
-	}
-	if (err == 0)
+		err = piece_store(subvol, ino, &head);
+	} else if (err == 0) {
 		err = tree_take(&subvol->tree, &where);
-	if (err == 0 && !right) {
-		if (le64_get(&piece->extent.address) != 0)
-			*sectors -= stored_sectors(&piece->extent);
-		err = extent_drop(subvol, &piece->extent);
 	}
 	return err;
 }
@@ -217,7 +264,7 @@ err_t extent_put(struct pxfs_subvol *subvol, uint64_t ino, const struct pxfs_pie
 		*sectors += stored_sectors(&piece->extent);
 		return 0;
 	}
-	promise_change(subvol->volume, le32_get(&piece->extent.length));
+	promise_change(subvol, le32_get(&piece->extent.length));
 	*sectors += le32_get(&piece->extent.length) / SECTOR_SIZE;
 	return 0;
 }

@@ -204,28 +204,37 @@ struct pxfs_xattr {
 	// the name
 };
 
-// A subvolume, snapshot or clone.
+// A subvolume, snapshot or clone. A subvolume and its snapshots are a branch: a chain by `previous`, from its head to the first one. A clone begins a branch of
+// its own.
 struct pxfs_subvolume {
 	struct pxfs_pointer root;
-	struct le64 parent;      // 0: none; of a snapshot or clone: what it was taken of
-	struct le64 created;     // generation
-	struct le64 last_shared; // what was born up to it belongs to a snapshot too
-	struct le64 previous;    // snapshot before this one, of the same subvolume; 0: none
+	struct le64 parent;      // of a snapshot: the subvolume it was taken of; else 0
+	struct le64 created;     // generation; of a snapshot: the last one that it has
+	struct le64 last_shared; // what was born up to it belongs to `previous`, or to `origin`
+	struct le64 previous;    // snapshot before this one, of the same branch; 0: none
 	struct le64 next_inode;
 	struct le64 dead_next; // number of its next list of dead references
 	struct le64 flags;     // enum pxfs_subvolume_flags
 	struct le64 created_s;
-	struct le64 users; // clones that were made of it
+	struct le64 users; // of a snapshot: branches that began with it
 	uint8_t method, level, cluster_shift, name_size;
 	uint8_t reserved[4];
 	uint8_t key_id[16]; // encryption
 	struct le64 quota_sectors, used_sectors;
-	uint8_t reserved2[48];
+	struct le64 dead_list;      // object of the items PXFS_DEAD with what it has given up and `previous` has
+	struct le64 origin;         // the snapshot that the branch began with; 0: with nothing
+	struct le64 origin_created; // that one's `created`
+	struct le64 cursor;         // being deleted: how far that has come
+	struct le64 promised;       // sectors of extents that lie nowhere yet
+	uint8_t reserved2[8];
 	char name[PXFS_NAME_MAX + 1];
 };
 
 enum pxfs_subvolume_flags {
-	PXFS_SUBVOLUME_SNAPSHOT = 1u << 0 // nothing in it changes
+	PXFS_SUBVOLUME_SNAPSHOT = 1u << 0, // nothing in it changes
+	PXFS_SUBVOLUME_DELETING = 1u << 1, // nobody opens it any more
+	PXFS_SUBVOLUME_LAST = 1u << 2,     // and nothing of its branch comes behind it: what is its own is in its tree
+	PXFS_SUBVOLUME_GOING = 1u << 3 // and another comes behind it, whose list of what is dead is being gone through
 };
 
 // Ranges of sectors, in lists of what rests and what is dead.

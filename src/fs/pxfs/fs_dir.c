@@ -190,7 +190,8 @@ static err_t dir_sync(struct file *file)
 	return pxfs_commit(pxfs_mount_of(file->inode));
 }
 
-const struct file_ops pxfs_dir_ops = {.iterate = dir_iterate, .sync = dir_sync};
+const struct file_ops pxfs_dir_ops = {
+	.iterate = dir_iterate, .sync = dir_sync, .ioctl = pxfs_ioctl, .ioctl_is_privileged = pxfs_ioctl_is_privileged};
 
 // The name is searched for: handles of directories are seldom.
 err_t pxfs_parent(struct inode *dir, struct inode **parent, char *name, uint32_t *size_bytes)

@@ -160,6 +160,18 @@ void pxfs_blocks_add(struct inode *inode, int64_t sectors)
 	pxfs_dirty(inode);
 }
 
+// A piece that ends within a page is the page's all: what was behind it, before the file was cut, is no more.
+static err_t piece_hang(struct flush *flush, const struct pxfs_piece *piece, int64_t *sectors)
+{
+	struct pxfs_subvol *subvol = flush->mount->subvol;
+	uint64_t end = piece->offset + le32_get(&piece->extent.length);
+	err_t err = extent_put(subvol, flush->inode->ino, piece, sectors);
+
+	if (err == 0 && end % FRAME_SIZE != 0)
+		err = extent_punch(subvol, flush->inode->ino, end, ALIGN_UP(end, (uint64_t)FRAME_SIZE), sectors);
+	return err;
+}
+
 static err_t pieces_hang(struct flush *flush, uint64_t address)
 {
 	struct pxfs_mount *mount = flush->mount;
@@ -173,7 +185,7 @@ static err_t pieces_hang(struct flush *flush, uint64_t address)
 		le64_put(&extent->address, address + le64_get(&extent->address));
 		le64_put(&extent->physical_birth, mount->volume->generation);
 		le64_put(&extent->reference_birth, mount->volume->generation);
-		err = extent_put(mount->subvol, flush->inode->ino, &flush->pieces[i], &sectors);
+		err = piece_hang(flush, &flush->pieces[i], &sectors);
 	}
 	if (err == 0)
 		err = tree_take(tree, &(struct pxfs_where){flush->inode->ino, PXFS_INLINE, 0});
@@ -328,4 +340,8 @@ static err_t file_sync(struct file *file)
 	return err != 0 ? err : committed;
 }
 
-const struct file_ops pxfs_file_ops = {.read = cache_read, .write = cache_write, .sync = file_sync};
+const struct file_ops pxfs_file_ops = {.read = cache_read,
+				       .write = cache_write,
+				       .sync = file_sync,
+				       .ioctl = pxfs_ioctl,
+				       .ioctl_is_privileged = pxfs_ioctl_is_privileged};

@@ -6,7 +6,7 @@
 // mount's list with a reference. Names, extents and attributes of a file are changed in the tree at once, within an epoch. Inodes without a name have an item that
 // says so, and are taken apart by the mount's thread, piece by piece: also those that a power cut left.
 //
-// Files: fs_inode.c inodes in memory and their items · fs_orphan.c those without a name · fs_dir.c directories · fs_file.c contents: filling, flushing · fs_hole.c sizes, holes · extent.c which piece of a file lies
+// Files: fs_epoch.c epochs · fs_inode.c inodes in memory and their items · fs_orphan.c those without a name · fs_dir.c directories · fs_file.c contents: filling, flushing · fs_hole.c sizes, holes · extent.c which piece of a file lies
 // where · codec.c clusters, compressed or not · fs_xattr.c · fs_mount.c mounting, committing, the thread
 #ifndef PXFS_FS_IMPL_H
 #define PXFS_FS_IMPL_H
@@ -16,6 +16,7 @@
 #include "kern/page_cache.h"
 #include "kern/pxfs.h"
 #include "kern/sched.h"
+#include "tbos/pxfs_types.h"
 
 #define PXFS_ROOT_INO 1u
 
@@ -36,7 +37,9 @@ struct pxfs_inode_core {
 
 // One subvolume that is mounted.
 struct pxfs_mount {
+	struct list_node link; // volume->mounts
 	struct pxfs_volume *volume;
+	bool read_only;
 	struct pxfs_subvol *subvol;
 	struct superblock *sb;
 	struct spinlock lock;
@@ -47,6 +50,7 @@ struct pxfs_mount {
 	struct thread *thread; // commits and takes apart; NULL: read-only
 	struct waitq wake;
 	uint32_t stop, orphans; // atomic: inodes that wait to be taken apart
+	uint32_t deletes;       // atomic: so do subvolumes
 	uint64_t next_inode;    // atomic
 };
 
@@ -72,6 +76,8 @@ void epoch_leave(struct pxfs_mount *mount);
 
 // Closes the epoch: everything before is durable. Not within one. Errors: -EIO, -ENOSPC, -ENOMEM.
 err_t pxfs_commit(struct pxfs_mount *mount) must_check;
+err_t pxfs_commit_locked(struct pxfs_volume *volume) must_check; // the epoch is held for writing
+#define PXFS_DIRTY_INODES_MAX 4096u
 
 // fs_inode.c
 extern const struct inode_ops pxfs_dir_inode_ops, pxfs_file_inode_ops;
@@ -84,6 +90,21 @@ err_t pxfs_inode_by_number(struct superblock *sb, uint64_t ino, uint32_t generat
 err_t pxfs_inodes_store(struct pxfs_mount *mount) must_check; // the epoch is closing
 void pxfs_inodes_drop(struct pxfs_mount *mount);
 bool pxfs_is_known(struct pxfs_mount *mount, uint64_t ino); // whether it is in memory
+
+// mkfs.c: the item of a new, empty root directory
+void pxfs_root_fill(const struct pxfs_volume *volume, struct pxfs_inode *item);
+
+// delete.c. One piece of what is being deleted, in an epoch of its own; *more: there is something left. Errors: -EIO, -ENOMEM, those of trees.
+err_t pxfs_delete_step(struct pxfs_volume *volume, bool *more) must_check;
+
+// snapshot.c. The volume is in use. What is dirty is committed first. *problem: for people.
+err_t pxfs_subvolume_do(struct pxfs_volume *volume, enum tb_pxfs_request request, const struct tb_pxfs_names *names,
+			const char **problem) must_check;
+err_t pxfs_subvolume_show(struct pxfs_volume *volume, struct tb_pxfs_subvolume *out) must_check;
+
+// fs_ioctl.c
+err_t pxfs_ioctl(struct file *file, uint32_t request, void *arg) must_check;
+bool pxfs_ioctl_is_privileged(uint32_t request);
 
 // fs_orphan.c. set: within an epoch.
 err_t pxfs_orphan_set(struct pxfs_mount *mount, uint64_t ino, bool orphan) must_check;
@@ -128,6 +149,8 @@ struct pxfs_piece {
 	struct pxfs_extent extent;
 };
 err_t extent_put(struct pxfs_subvol *subvol, uint64_t ino, const struct pxfs_piece *piece, int64_t *sectors) must_check;
+err_t extent_hold(struct pxfs_volume *volume, const struct pxfs_extent *extent) must_check; // one reference more
+err_t extent_drop(struct pxfs_subvol *subvol, const struct pxfs_extent *extent) must_check; // one less, or a dead one
 err_t extent_punch(struct pxfs_subvol *subvol, uint64_t ino, uint64_t from, uint64_t to, int64_t *sectors) must_check;
 
 // The piece that `offset` lies in, or the first behind it; false: none. The tree is locked for reading.
@@ -155,6 +178,11 @@ err_t codec_encode(struct pxfs_codec *codec, uint32_t bytes, uint8_t *method, ui
 err_t codec_read(struct pxfs_codec *codec, struct pxfs_volume *volume, const struct pxfs_extent *extent) must_check;
 
 extern const struct monitor_command *const pxfs_commands[]; // cmd_pxfs.c
+struct monitor_session;
+int32_t pxfs_complain(struct monitor_session *session, const char *command, const char *device, const char *problem,
+		      err_t err); // says what went wrong; 1
+extern const struct monitor_command pxfs_cmd_snapshot, pxfs_cmd_clone, pxfs_cmd_rollback,
+	pxfs_cmd_subvol; // cmd_snapshot.c
 
 // fs_xattr.c
 err_t pxfs_xattr_get(struct inode *inode, const char *name, void *value, size_t *size_bytes) must_check;

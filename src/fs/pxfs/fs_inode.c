@@ -319,7 +319,7 @@ void pxfs_dirty(struct inode *inode)
 	struct pxfs_mount *mount = pxfs_mount_of(inode);
 	struct pxfs_inode_core *core = pxfs_core(inode);
 
-	if (mount->volume->read_only)
+	if (mount->read_only)
 		return;
 	spin_lock(&mount->lock);
 	if (!core->dirty) {

@@ -5,7 +5,7 @@
 
 #include "kern/timer.h"
 
-static void root_fill(const struct pxfs_volume *volume, struct pxfs_inode *item)
+void pxfs_root_fill(const struct pxfs_volume *volume, struct pxfs_inode *item)
 {
 	struct tb_time now = time_now();
 
@@ -22,46 +22,39 @@ static void root_fill(const struct pxfs_volume *volume, struct pxfs_inode *item)
 	item->mtime_ns = item->ctime_ns = item->btime_ns = item->atime_ns;
 }
 
-static err_t main_make(struct pxfs_volume *volume, struct pxfs_subvol *subvol)
+static err_t main_make(struct pxfs_volume *volume)
 {
-	struct pxfs_subvolume *item = &subvol->item;
-	struct pxfs_pointer nothing = {.birth = {{0}}};
+	struct pxfs_subvolume item = {.method = volume->super.method,
+				      .level = volume->super.level,
+				      .cluster_shift = volume->super.cluster_shift,
+				      .name_size = 4,
+				      .name = "main"};
 	struct pxfs_inode root;
 
-	subvol->volume = volume;
-	subvol->id = PXFS_TREE_SUBVOLUME;
+	le64_put(&item.created, volume->generation);
+	le64_put(&item.created_s, clock_wall_ns() / NS_PER_S);
+	le64_put(&item.next_inode, PXFS_ROOT_INO + 1);
+	le64_put(&item.dead_list, PXFS_TREE_SUBVOLUME);
+	le64_put(&volume->super.next_subvolume, PXFS_TREE_SUBVOLUME + 1);
+	le64_put(&volume->super.default_subvolume, PXFS_TREE_SUBVOLUME);
+	struct pxfs_subvol *subvol = subvol_make(volume, PXFS_TREE_SUBVOLUME, &item);
+	if (subvol == NULL)
+		return ERR(ENOMEM);
 	subvol->changed = true;
-	tree_init(&subvol->tree, volume, subvol->id, &nothing);
-	le64_put(&item->created, volume->generation);
-	le64_put(&item->created_s, clock_wall_ns() / NS_PER_S);
-	le64_put(&item->next_inode, PXFS_ROOT_INO + 1);
-	item->method = volume->super.method;
-	item->level = volume->super.level;
-	item->cluster_shift = volume->super.cluster_shift;
-	item->name_size = 4;
-	memcpy(item->name, "main", 4);
-	le64_put(&volume->super.next_subvolume, subvol->id + 1);
-	le64_put(&volume->super.default_subvolume, subvol->id);
-	root_fill(volume, &root);
+	pxfs_root_fill(volume, &root);
 	return tree_put(&subvol->tree, &(struct pxfs_where){PXFS_ROOT_INO, PXFS_INODE, 0}, &root, sizeof root);
 }
 
 err_t pxfs_format(const char *device, const struct pxfs_format_params *params, const char **problem)
 {
 	struct pxfs_volume *volume = NULL;
-	struct pxfs_subvol *subvol = kmalloc(sizeof *subvol, MEM_ZERO);
-	err_t err = subvol == NULL ? ERR(ENOMEM) : volume_format(device, params, &volume, problem);
+	err_t err = volume_format(device, params, &volume, problem);
 
-	if (err != 0) {
-		kfree(subvol);
+	if (err != 0)
 		return err;
-	}
-	list_push_back(&volume->subvols, &subvol->link);
-	err = main_make(volume, subvol);
+	err = main_make(volume);
 	if (err == 0)
-		return volume_close(volume, subvol);
+		return volume_close(volume);
 	volume_abandon(volume);
-	tree_fini(&subvol->tree);
-	kfree(subvol);
 	return err;
 }

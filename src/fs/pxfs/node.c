@@ -222,7 +222,10 @@ static err_t node_fits(struct pxfs_volume *volume, const struct pxfs_node *node,
 	uint64_t birth = le64_get(&pointer->birth), made_by = le64_get(&node_header(node)->owner);
 	bool own = owner == made_by || (is_subvolume(owner) && is_subvolume(made_by));
 
-	if (own && birth == le64_get(&node_header(node)->birth) && (birth < volume->generation || node->dirty))
+	// In this order: readers come in between when a checkpoint opens the next generation and then calls its nodes clean.
+	bool dirty = __atomic_load_n(&node->dirty, __ATOMIC_ACQUIRE);
+	bool past = birth < __atomic_load_n(&volume->generation, __ATOMIC_ACQUIRE);
+	if (own && birth == le64_get(&node_header(node)->birth) && (past || dirty))
 		return 0;
 	log_err_limited("pxfs: %s: node at sector %llu is another than its parent means", block_name(volume->device),
 			(unsigned long long)node->address);
@@ -401,7 +404,7 @@ void nodes_clean(struct pxfs_volume *volume)
 	spin_lock(&cache->lock);
 	while ((node = list_pop_front_entry(&cache->dirty_nodes, struct pxfs_node, lru)) != NULL) {
 		memset(&node->lru, 0, sizeof node->lru);
-		node->dirty = false;
+		__atomic_store_n(&node->dirty, false, __ATOMIC_RELEASE);
 		(void)__atomic_fetch_sub(&cache->dirty, 1, __ATOMIC_RELAXED);
 		if (node->refs == 0)
 			list_push_back(&cache->lru, &node->lru);

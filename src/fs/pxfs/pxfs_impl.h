@@ -9,7 +9,8 @@
 //
 // Files
 //   format.h   the bytes · super.c superblocks · node.c nodes in memory · node_read.c · tree.c trees: finding, setting, taking away · tree_change.c their
-//   shapes · tree_check.c · space.c which sectors are free · space_map.c that in the space tree · commit.c checkpoints and epochs
+//   shapes · tree_prune.c taking one apart · tree_check.c · space.c which sectors are free · space_map.c that in the space tree · commit.c checkpoints · volumes.c which
+//   volumes are in use · subvol.c subvolumes in use, what is dead · snapshot.c snapshots, clones, rollback · delete.c taking subvolumes apart
 //
 // Objects. A volume is a device that is mounted, once, whatever number of its subvolumes are. A node in memory is clean (as on disk), or dirty: born in
 // the open generation, changed in place until the checkpoint writes it. Its address is taken when it is made; so space that runs out is
@@ -18,6 +19,12 @@
 // Space. In memory each region of 16 MiB counts its used sectors, and has its bitmap when somebody needed it. What is given up in generation g is
 // free from g+2 on: until then a superblock that mounting may choose refers to it. Each checkpoint writes the bitmaps that changed, which
 // changes the tree that they are in, until nothing more changes.
+//
+// Subvolumes. A snapshot is an item with the root that its subvolume had when a checkpoint was just done. What was born before is then both's: whoever gives it up
+// does not give it back, but notes it in the subvolume's list of what is dead, by the generation of its birth. A subvolume and its snapshots are a chain; the
+// lists between two of them hold what the later one has no more. A snapshot that goes hands its list to the one behind it, and what that one's list
+// has of births behind the snapshot before was the gone one's alone, and is free. The last one of a chain goes by its tree: what was born behind the snapshot before
+// is its own. A clone begins a chain with the tree of a snapshot, its origin, which stays as long as the clone does.
 //
 // Rules. Who changes files, directories or attributes is in an epoch (epoch_enter … epoch_leave, which share volume.epoch); closing one excludes
 // them all. Writing pages back is in no epoch: the pages are of operations that are; closing waits until no page is dirty. A tree is changed under
@@ -64,7 +71,7 @@ struct pxfs_node {
 	uint32_t refs;  // cache.lock
 	uint32_t state; // atomic, enum pxfs_node_state
 	err_t error;    // of FAILED
-	bool dirty;     // born in the open generation; the tree's lock for writing, or that of the commit
+	bool dirty;     // born in the open generation; the tree's lock for writing, or that of the commit; atomic
 	uint8_t *bytes; // the tree's lock
 };
 
@@ -149,15 +156,26 @@ struct pxfs_space_state {
 	uint32_t loaded;                   // regions with bits
 };
 
-// A subvolume that is in use. Everything in it changes within an epoch; its tree by the tree's lock.
+// What a subvolume has given up and a snapshot before it still has, until the next checkpoint puts it into lists.
+struct pxfs_dead_in {
+	uint64_t address, birth;
+	uint32_t sectors;
+	uint8_t kind; // enum pxfs_range_kind
+};
+
+// A subvolume that is in use. Everything in it changes within an epoch; its tree, `shared` and what is dead by the tree's lock.
 struct pxfs_subvol {
 	struct list_node link; // volume->subvols
 	struct pxfs_volume *volume;
-	uint32_t users; // volume.subvol_lock
+	uint32_t users; // epoch
 	uint64_t id;
 	struct pxfs_tree tree;
 	struct pxfs_subvolume item; // but its root, which is tree.root
 	bool changed;               // the item is to be written
+	uint64_t shared;            // what was born up to it is a snapshot's too, and not given back
+	uint64_t origin_created;    // what was born up to it is the origin's, and not even noted as dead
+	uint32_t dead_count, dead_room, dead_stored;
+	struct pxfs_dead_in *dead;
 };
 
 // ---- volume --------------------------------------------------------------------------------------------------------------
@@ -171,7 +189,7 @@ struct pxfs_volume {
 	uint8_t identity[16];
 	uint64_t identity_word; // its first half
 	uint64_t hash_seed;
-	uint64_t generation;     // the open one; epoch held for writing changes it
+	uint64_t generation;     // the open one; epoch held for writing changes it; atomic
 	struct pxfs_super super; // as it was read or written last
 	struct rwlock epoch;
 	struct pxfs_cache cache;
@@ -179,6 +197,10 @@ struct pxfs_volume {
 	struct pxfs_tree root_tree, space_tree, refs_tree;
 	struct pxfs_codecs *codecs;                         // codec.c
 	struct list subvols;                                // struct pxfs_subvol that are open; epoch
+	struct list mounts;                                 // struct pxfs_mount; epoch
+	struct list_node link;                              // pxfs_state.volumes
+	uint32_t users;                                     // of volume_take(); pxfs_state.lock
+	bool deletions;                                     // something is being deleted; epoch
 	uint64_t errors_read, errors_repaired, errors_lost; // atomic
 };
 
@@ -310,6 +332,11 @@ err_t tree_give_up(struct pxfs_tree *tree, const struct pxfs_node *node) must_ch
 // tree_check.c: walks all of a tree. Errors: -EUCLEAN with a log line.
 err_t tree_check(struct pxfs_tree *tree, uint64_t *items, uint64_t *nodes) must_check;
 
+// tree_prune.c: takes away the tree's last nodes, as many as *budget says, which goes down. What was born up to `shared` is somebody else's and is not
+// looked at. fn is called for each extent that was referred to behind that. *done: nothing is left. Write; the epoch is held for writing.
+typedef err_t tree_prune_fn(struct pxfs_subvol *subvol, const struct pxfs_extent *extent);
+err_t tree_prune(struct pxfs_subvol *subvol, tree_prune_fn *fn, uint32_t *budget, bool *done) must_check;
+
 // space.c
 err_t space_init(struct pxfs_volume *volume) must_check;
 void space_fini(struct pxfs_volume *volume);
@@ -336,6 +363,30 @@ err_t space_clear(struct pxfs_volume *volume, uint64_t address,
 err_t space_claim(struct pxfs_volume *volume, uint64_t address,
 		  uint64_t sectors) must_check;             // takes the lock: marks them as used
 err_t space_advance(struct pxfs_volume *volume) must_check; // a generation has begun: what rested long enough is free
+
+// subvol.c. The epoch is held for writing, but for subvol_dead() and the extents' births. open: counted; a subvolume that may be written has one user, a snapshot any
+// number. Errors: -ENOENT, -EUCLEAN with *problem, -EBUSY, -ENOMEM, those of trees.
+err_t subvol_open(struct pxfs_volume *volume, uint64_t id, struct pxfs_subvol **out, const char **problem) must_check;
+void subvol_close(struct pxfs_subvol *subvol);
+struct pxfs_subvol *subvol_make(struct pxfs_volume *volume, uint64_t id,
+				const struct pxfs_subvolume *item) must_check; // NULL: no memory
+
+// Its item, from memory when it is open. put: into the root tree, and memory. each: in the order of numbers, until fn returns something else than 0.
+err_t subvol_item_get(struct pxfs_volume *volume, uint64_t id,
+		      struct pxfs_subvolume *item) must_check; // -ENOENT, -EUCLEAN
+err_t subvol_item_put(struct pxfs_volume *volume, uint64_t id, const struct pxfs_subvolume *item) must_check;
+err_t subvol_find(struct pxfs_volume *volume, const char *name, uint64_t *id, struct pxfs_subvolume *item) must_check;
+err_t subvol_next(struct pxfs_volume *volume, uint64_t *id,
+		  struct pxfs_subvolume *item) must_check; // the first one with a number > *id; -ENOENT
+
+// Notes what the subvolume gives up and somebody else has; its tree is locked for writing. Errors: -ENOMEM.
+err_t subvol_dead(struct pxfs_subvol *subvol, enum pxfs_range_kind kind, const uint64_t *addresses, uint32_t count,
+		  uint32_t sectors, uint64_t birth) must_check;
+err_t subvol_dead_store(struct pxfs_subvol *subvol)
+	must_check; // at a checkpoint, with the root tree locked: into lists
+
+// extent.c: one reference less. Errors: those of trees, -ENOMEM.
+err_t reference_drop(struct pxfs_volume *volume, uint64_t address, uint32_t sectors) must_check;
 
 // codec.c. The superblock is there. Errors: -ENOMEM.
 err_t codecs_init(struct pxfs_volume *volume) must_check;

@@ -8,8 +8,12 @@
 err_t tree_give_up(struct pxfs_tree *tree, const struct pxfs_node *node)
 {
 	struct pxfs_volume *volume = tree->volume;
+	struct pxfs_subvol *subvol = tree->subvol;
 	uint64_t addresses[2] = {node->address, node->address2};
 
+	if (subvol != NULL && node->birth <= subvol->shared)
+		return subvol_dead(subvol, PXFS_RANGE_NODE, addresses, node->address2 != 0 ? 2 : 1,
+				   node_sectors(volume), node->birth);
 	return space_give_up(volume, tree->id == PXFS_TREE_SPACE, addresses, node->address2 != 0 ? 2 : 1,
 			     node_sectors(volume));
 }
@@ -23,9 +27,9 @@ static struct pxfs_pointer *pointer_above(struct pxfs_path *path, uint32_t level
 	return &node_children(path->nodes[level + 1])[path->slots[level + 1]].pointer;
 }
 
-static err_t path_make_dirty(struct pxfs_path *path)
+err_t path_make_dirty(struct pxfs_path *path, uint32_t lowest_level)
 {
-	for (uint32_t level = path->levels; level-- > 0;) {
+	for (uint32_t level = path->levels; level-- > lowest_level;) {
 		struct pxfs_node *node = path->nodes[level], *copy = NULL;
 		if (node->dirty)
 			continue;
@@ -139,7 +143,7 @@ static void child_open(struct pxfs_node *node, uint32_t slot, const struct pxfs_
 	le32_put(&node_header(node)->count, count + 1);
 }
 
-static void child_close(struct pxfs_node *node, uint32_t slot)
+void child_close(struct pxfs_node *node, uint32_t slot)
 {
 	struct pxfs_child *children = node_children(node);
 	uint32_t count = node_count(node);
@@ -343,7 +347,7 @@ err_t tree_put(struct pxfs_tree *tree, const struct pxfs_where *where, const voi
 		return err;
 	if (path.levels == 0)
 		return tree_begin(tree, where, data, size_bytes);
-	err = path_make_dirty(&path);
+	err = path_make_dirty(&path, 0);
 	if (err != 0)
 		goto out;
 	if (exact) {
@@ -364,10 +368,9 @@ out:
 // ---- taking away ----------------------------------------------------------------------------------------------------------------
 
 // The dirty node at `level` is empty: it goes, and those above that are empty then.
-static void path_prune(struct pxfs_path *path)
+void path_prune(struct pxfs_path *path, uint32_t level)
 {
 	struct pxfs_tree *tree = path->tree;
-	uint32_t level = 0;
 
 	while (level < path->levels && node_count(path->nodes[level]) == 0) {
 		node_drop(tree, path->nodes[level]);
@@ -465,11 +468,11 @@ err_t tree_take(struct pxfs_tree *tree, const struct pxfs_where *where)
 	if (err == 0 && !exact)
 		err = -ENOENT;
 	if (err == 0)
-		err = path_make_dirty(&path);
+		err = path_make_dirty(&path, 0);
 	if (err == 0) {
 		item_close(path.nodes[0], path.slots[0]);
 		if (node_count(path.nodes[0]) == 0)
-			path_prune(&path);
+			path_prune(&path, 0);
 		for (uint32_t level = 0; level + 1 < path.levels; level++)
 			if (path.nodes[level] != NULL && path.nodes[level + 1] != NULL)
 				(void)path_join(&path, level);

@@ -30,6 +30,7 @@ static err_t volume_make(const char *device, bool read_only, const char *holder,
 	volume->read_only = read_only || (block_flags(volume->device) & BLOCK_READ_ONLY) != 0;
 	rwlock_init(&volume->epoch, LOCK_RANK_FS_EPOCH, "pxfs: epoch");
 	list_init(&volume->subvols);
+	list_init(&volume->mounts);
 	*out = volume;
 	return 0;
 }
@@ -83,6 +84,7 @@ err_t volume_open(const char *device, bool read_only, struct pxfs_volume **out, 
 		err = space_load(volume);
 	if (err == 0 && !volume->read_only)
 		err = space_advance(volume);
+	volume->deletions = !volume->read_only; // until somebody has looked
 	if (err != 0)
 		volume_free(volume, trees);
 	else
@@ -90,7 +92,17 @@ err_t volume_open(const char *device, bool read_only, struct pxfs_volume **out, 
 	return err;
 }
 
-err_t volume_close(struct pxfs_volume *volume, struct pxfs_subvol *subvol)
+// Those that are being deleted, and in a volume that is given up any other.
+static void subvols_close(struct pxfs_volume *volume)
+{
+	while (!list_is_empty(&volume->subvols)) {
+		struct pxfs_subvol *subvol = list_first_entry(&volume->subvols, struct pxfs_subvol, link);
+		subvol->users = 1;
+		subvol_close(subvol);
+	}
+}
+
+err_t volume_close(struct pxfs_volume *volume)
 {
 	err_t err = 0;
 
@@ -99,16 +111,14 @@ err_t volume_close(struct pxfs_volume *volume, struct pxfs_subvol *subvol)
 		err = volume_checkpoint(volume);
 		rwlock_write_unlock(&volume->epoch);
 	}
-	if (subvol != NULL) {
-		tree_fini(&subvol->tree);
-		kfree(subvol);
-	}
+	subvols_close(volume);
 	volume_free(volume, true);
 	return err;
 }
 
 void volume_abandon(struct pxfs_volume *volume)
 {
+	subvols_close(volume);
 	volume_free(volume, true);
 }
 

@@ -205,7 +205,13 @@ err_t vfs_ioctl(struct process *process, int32_t fd, uint32_t request, void *arg
 
 	if (err != 0)
 		return err;
-	err = file->ops->ioctl != NULL ? file->ops->ioctl(file, request, arg) : ERR(ENOTTY);
+	const struct file_ops *ops = file->ops;
+	if (ops->ioctl == NULL)
+		err = ERR(ENOTTY);
+	else if (ops->ioctl_is_privileged != NULL && ops->ioctl_is_privileged(request) && !process_is_root(process))
+		err = ERR(EPERM);
+	else
+		err = ops->ioctl(file, request, arg);
 	file_put(file);
 	return err;
 }

@@ -18,11 +18,11 @@
 #include "kern/vfs.h"
 
 #include "../../support/memdisk.h"
+#include "work.h"
 
 #define DISK_BYTES MIB(8)
 #define OPS_MAX 64u
 #define NOTES_MAX 8192u
-#define NAMES 3u
 
 // ---- the disk ---------------------------------------------------------------------------------------------------------------------
 
@@ -93,180 +93,43 @@ static void crashdisk_end(TEST_RUN, struct crashdisk *disk)
 	range_free(disk->bytes);
 }
 
-// ---- a digest of a tree -------------------------------------------------------------------------------------------------------------
-
 static struct process *root(void)
 {
 	return vfs_monitor_process();
 }
 
-static uint64_t mix(uint64_t hash, uint64_t value)
-{
-	hash = (hash ^ value) * 0x9e3779b97f4a7c15ull;
-	return hash ^ hash >> 29;
-}
-
-static uint64_t contents_digest(const char *path, uint64_t hash)
-{
-	static const size_t room = 65536;
-	uint8_t *buffer = kmalloc(room, 0);
-	size_t done = 1;
-	int32_t fd = -1;
-	err_t err = vfs_open(root(), TB_AT_FDCWD, path, TB_O_RDONLY, 0, &fd);
-
-	while (err == 0 && done != 0) {
-		err = vfs_read(root(), fd, buffer, room, &done);
-		if (err == 0)
-			hash = mix(hash, checksum_xxh3(buffer, done, 1));
-	}
-	if (fd >= 0)
-		hash = mix(hash, (uint64_t)vfs_close(root(), fd));
-	kfree(buffer);
-	return mix(hash, (uint64_t)err);
-}
-
-static uint64_t file_digest(const char *path, uint64_t hash)
-{
-	struct tb_stat stat;
-	uint8_t value[64];
-	size_t size = sizeof value;
-
-	hash = mix(hash, checksum_xxh3(path + 2, strlen(path + 2), 3)); // without the mount
-	if (vfs_stat(root(), TB_AT_FDCWD, path, TB_AT_SYMLINK_NOFOLLOW, &stat) != 0)
-		return mix(hash, 99);
-	hash = mix(hash, stat.mode | (uint64_t)stat.nlink << 32);
-	hash = mix(hash, stat.uid | (uint64_t)stat.gid << 32);
-	hash = mix(hash, (uint64_t)stat.mtime.seconds * 1000000000u + stat.mtime.nanoseconds);
-	if ((stat.mode & TB_S_IFMT) == TB_S_IFREG) {
-		hash = mix(hash, stat.size_bytes);
-		hash = contents_digest(path, hash);
-		if (vfs_getxattr(root(), TB_AT_FDCWD, path, 0, "user.a", value, &size) == 0)
-			hash = mix(hash, checksum_xxh3(value, size, 2));
-	}
-	return hash;
-}
-
-// Names are added up, so that their order is nothing.
-static uint64_t tree_digest(const char *path, uint32_t depth)
-{
-	struct tb_dirent *entries = kmalloc(16 * sizeof *entries, 0);
-	uint64_t sum = file_digest(path, 7);
-	uint32_t count = 0;
-	int32_t fd = -1;
-	char below[200];
-
-	if (vfs_open(root(), TB_AT_FDCWD, path, TB_O_RDONLY | TB_O_DIRECTORY, 0, &fd) != 0) {
-		kfree(entries);
-		return 1;
-	}
-	while (vfs_readdir(root(), fd, entries, 16, &count) == 0 && count != 0)
-		for (uint32_t i = 0; i < count; i++) {
-			if (str_equal(entries[i].name, ".") || str_equal(entries[i].name, ".."))
-				continue;
-			ksnprintf(below, sizeof below, "%s/%s", path, entries[i].name);
-			bool dir = entries[i].type == TB_S_IFDIR && depth < 4;
-			const char *name = below + 2; // without the mount's own name
-			sum += mix(checksum_xxh3(name, strlen(name), 5),
-				   dir ? tree_digest(below, depth + 1) : file_digest(below, 11));
-		}
-	sum += (uint64_t)vfs_close(root(), fd);
-	kfree(entries);
-	return sum;
-}
-
 // ---- the workload -------------------------------------------------------------------------------------------------------------------
 
 struct workload {
-	struct rand_stream rand;
+	struct work random;
 	struct crashdisk disk;
+	struct note *notes; // what it noted, once it is done
+	uint32_t note_count;
 	uint64_t digests[OPS_MAX + 1];
 	uint32_t ops;
+	uint64_t snapshots[OPS_MAX + 1]; // digests, by what is their name
+	uint32_t snapshot_first, snapshot_count;
 };
 
-static const char *path_draw(struct workload *work, char *buffer)
+static err_t subvolume_ask(const char *device, enum tb_pxfs_request request, uint32_t number)
 {
-	static const char *const folders[] = {"/a", "/a/d", "/a/e"};
-	ksnprintf(buffer, 64, "%s/f%u", folders[rand_below(&work->rand, 3)], rand_below(&work->rand, NAMES));
-	return buffer;
+	struct tb_pxfs_names names = {.flags = 0};
+
+	ksnprintf(names.name, sizeof names.name, "s%u", number);
+	return pxfs_subvolume(device, request, &names, NULL);
 }
 
-// A file, or where there is none the directory.
-static void sync_path(struct workload *work, const char *path)
+// A snapshot is taken, or the oldest goes. Either is durable when it returns, with all before.
+static void snapshot_do(struct workload *work)
 {
-	int32_t fd = -1;
-	if (vfs_open(root(), TB_AT_FDCWD, path, TB_O_RDWR, 0, &fd) != 0 &&
-	    vfs_open(root(), TB_AT_FDCWD, "/a", TB_O_RDONLY | TB_O_DIRECTORY, 0, &fd) != 0)
-		return;
-	err_t err = vfs_fsync(root(), fd);
-	if (err == 0)
-		work->disk.synced = work->ops; // this one changes nothing
-	err = vfs_close(root(), fd);
+	bool one_goes = work->snapshot_count - work->snapshot_first > 2;
+	uint32_t number = one_goes ? work->snapshot_first++ : work->snapshot_count++;
+	err_t err = subvolume_ask(block_name(work->disk.device), one_goes ? TB_PXFS_DELETE : TB_PXFS_SNAPSHOT, number);
+
 	VERIFY3(err, ==, 0);
-}
-
-static void write_path(struct workload *work, const char *path)
-{
-	uint32_t size = 1 + rand_below(&work->rand, rand_below(&work->rand, 4) == 0 ? 150000 : 3000);
-	uint8_t *bytes = kmalloc(size, 0);
-	size_t done = 0;
-	int32_t fd = -1;
-
-	for (uint32_t i = 0; i < size; i++)
-		bytes[i] = (uint8_t)(i % 7 == 0 ? rand_u32(&work->rand) : i / 64);
-	if (vfs_open(root(), TB_AT_FDCWD, path, TB_O_RDWR | TB_O_CREAT, 0644, &fd) == 0) {
-		err_t err = vfs_pwrite(root(), fd, bytes, size, rand_below(&work->rand, 5000), &done);
-		VERIFY(err == 0 || err == -ENOSPC);
-		err = vfs_close(root(), fd);
-		VERIFY3(err, ==, 0);
-	}
-	kfree(bytes);
-}
-
-// Its errors are of no interest: a digest is what it is afterwards. One operation is one call that changes something, but for writing to a new file, which are two.
-static void op_do(struct workload *work)
-{
-	char a[64], b[64];
-	uint32_t what = rand_below(&work->rand, 14);
-	err_t err = 0;
-
-	path_draw(work, a);
-	path_draw(work, b);
-	switch (what) {
-	case 0:
-	case 1:
-		err = vfs_mknod(root(), TB_AT_FDCWD, a, TB_S_IFREG | 0644, 0);
-		break;
-	case 2:
-	case 3:
-	case 4:
-		if (vfs_access(root(), TB_AT_FDCWD, a, TB_F_OK, 0) == 0)
-			write_path(work, a);
-		break;
-	case 5:
-		err = vfs_unlink(root(), TB_AT_FDCWD, a, 0);
-		break;
-	case 6:
-		err = vfs_rename(root(), TB_AT_FDCWD, a, TB_AT_FDCWD, b, rand_below(&work->rand, 3));
-		break;
-	case 7:
-		err = vfs_link(root(), TB_AT_FDCWD, a, TB_AT_FDCWD, b, 0);
-		break;
-	case 8:
-		err = vfs_truncate(root(), TB_AT_FDCWD, a, rand_below(&work->rand, 100000));
-		break;
-	case 9:
-		err = vfs_setxattr(root(), TB_AT_FDCWD, a, 0, "user.a", b, strlen(b), 0);
-		break;
-	case 10:
-		err = vfs_symlink(root(), b, TB_AT_FDCWD, a);
-		break;
-	case 11:
-		err = vfs_chmod(root(), TB_AT_FDCWD, a, rand_below(&work->rand, 512), 0);
-		break;
-	default:
-		sync_path(work, a);
-	}
-	(void)err;
+	if (!one_goes)
+		work->snapshots[number] = work->digests[work->ops];
+	work->random.synced = true;
 }
 
 // `before`: the disk as mkfs leaves it.
@@ -280,13 +143,18 @@ static void workload_run(TEST_RUN, struct workload *work, uint8_t *before, uint3
 	REQUIRE(work->disk.notes != NULL);
 	CHECK_EQ(vfs_mkdir(root(), TB_AT_FDCWD, "/a", 0755), 0);
 	CHECK_EQ(vfs_mount(root(), block_name(work->disk.device), "/a", "pxfs", 0, "", &problem), 0);
-	work->digests[0] = tree_digest("/a", 0);
+	work->digests[0] = work_digest("/a");
 	for (work->ops = 0; work->ops < ops && !work->disk.full;) {
 		if (work->ops < 2)
 			CHECK_EQ(vfs_mkdir(root(), TB_AT_FDCWD, work->ops == 0 ? "/a/d" : "/a/e", 0755), 0);
+		else if (rand_below(&work->random.rand, 8) == 0)
+			snapshot_do(work);
 		else
-			op_do(work);
-		work->digests[++work->ops] = tree_digest("/a", 0);
+			work_do(&work->random);
+		if (work->random.synced)
+			work->disk.synced = work->ops;
+		work->random.synced = false;
+		work->digests[++work->ops] = work_digest("/a");
 		work->disk.op = work->ops;
 	}
 	uint32_t noted = work->disk.count;
@@ -294,6 +162,10 @@ static void workload_run(TEST_RUN, struct workload *work, uint8_t *before, uint3
 	CHECK_EQ(vfs_umount(root(), "/a", 0), 0);
 	while (work->disk.count > noted) // what unmounting wrote
 		kfree(work->disk.notes[--work->disk.count].data);
+	work->notes = work->disk.notes; // from now on the disk is one that is tried
+	work->note_count = work->disk.count;
+	work->disk.notes = NULL;
+	work->disk.count = 0;
 }
 
 // ---- cuts -----------------------------------------------------------------------------------------------------------------------------
@@ -320,6 +192,29 @@ static void problem_say(void *arg, const char *text)
 	log_err("crash: %s", text);
 }
 
+// Each snapshot that is there is what it was. The volume is mounted at /b; they come to /c.
+static bool snapshots_hold(struct crashdisk *disk, const struct workload *work)
+{
+	struct tb_pxfs_subvolume subvol = {.number = 0};
+	char options[64];
+	uint32_t number = 0;
+	bool hold = true;
+
+	while (hold && pxfs_subvolume_next(block_name(disk->device), &subvol, NULL) == 0) {
+		const uint32_t wanted = TB_PXFS_IS_SNAPSHOT;
+		if ((subvol.flags & (TB_PXFS_IS_SNAPSHOT | TB_PXFS_IS_GOING)) != wanted)
+			continue;
+		ksnprintf(options, sizeof options, "subvol=%s", subvol.name);
+		hold = str_to_u32(subvol.name + 1, 10, &number) == 0 && number < work->snapshot_count &&
+		       vfs_mount(root(), block_name(disk->device), "/c", "pxfs", 0, options, NULL) == 0;
+		if (hold)
+			hold = work_digest("/c") == work->snapshots[number] && vfs_umount(root(), "/c", 0) == 0;
+		if (!hold)
+			log_err("crash: snapshot %s is not what it was", subvol.name);
+	}
+	return hold;
+}
+
 // What the volume is now, against what it may be: sound before anybody mounts it, a tree that was, and sound afterwards.
 static bool state_holds(struct crashdisk *disk, const struct workload *work, const struct note *last)
 {
@@ -338,10 +233,11 @@ static bool state_holds(struct crashdisk *disk, const struct workload *work, con
 		log_err("crash: not mounted: %pe: %s", ERR_PTR(err), problem != NULL ? problem : "");
 		return false;
 	}
-	uint64_t digest = tree_digest("/b", 0);
+	uint64_t digest = work_digest("/b");
 	uint32_t upto = MIN(last->op + 1, work->ops);
 	for (uint32_t k = last->synced; k <= upto && !found; k++)
 		found = work->digests[k] == digest;
+	bool snapshots = snapshots_hold(disk, work);
 	err = vfs_umount(root(), "/b", 0);
 	if (err == 0)
 		err = pxfs_check_volume(block_name(disk->device), 0, problem_say, NULL, &report, &problem);
@@ -349,14 +245,14 @@ static bool state_holds(struct crashdisk *disk, const struct workload *work, con
 		err = -EUCLEAN;
 	if (!found)
 		log_err("crash: a tree that never was, between %u and %u", last->synced, upto);
-	return found && err == 0;
+	return found && snapshots && err == 0;
 }
 
 // The disk behind note `n`, with those of `subset` of the writes that no FLUSH had covered.
 static void state_try(struct crashdisk *disk, const struct workload *work, const uint8_t *flushed, uint32_t first,
 		      uint32_t n, uint64_t subset, bool destroy, struct rand_stream *rand, struct tally *tally)
 {
-	const struct note *notes = work->disk.notes;
+	const struct note *notes = work->notes;
 
 	memcpy(disk->bytes, flushed, DISK_BYTES);
 	for (uint32_t i = first; i <= n; i++)
@@ -369,37 +265,33 @@ static void state_try(struct crashdisk *disk, const struct workload *work, const
 	tally->wrong += !state_holds(disk, work, &notes[n]);
 }
 
-static void cuts_try(TEST_RUN, const struct workload *work, const uint8_t *before, uint32_t samples,
-		     struct tally *tally)
+// `flushed`: the disk as mkfs left it, at first.
+static void cuts_try(TEST_RUN, struct workload *work, uint8_t *flushed, uint32_t samples, struct tally *tally)
 {
-	uint8_t *flushed = range_alloc(DISK_BYTES, 0, NULL);
-	struct crashdisk disk;
 	struct rand_stream rand;
 	uint32_t first = 0;
 
 	rand_open(&rand, "cuts", 0);
-	REQUIRE(flushed != NULL && crashdisk_make(&disk));
 	CHECK_EQ(vfs_mkdir(root(), TB_AT_FDCWD, "/b", 0755), 0);
-	memcpy(flushed, before, DISK_BYTES);
-	for (uint32_t n = 0; n < work->disk.count; n++) {
-		const struct note *note = &work->disk.notes[n];
+	CHECK_EQ(vfs_mkdir(root(), TB_AT_FDCWD, "/c", 0755), 0);
+	for (uint32_t n = 0; n < work->note_count; n++) {
+		const struct note *note = &work->notes[n];
 		if (note->bytes == 0) {
 			for (; first < n; first++)
-				if (work->disk.notes[first].bytes != 0)
-					memcpy(flushed + (work->disk.notes[first].sector << SECTOR_SHIFT),
-					       work->disk.notes[first].data, work->disk.notes[first].bytes);
+				if (work->notes[first].bytes != 0)
+					memcpy(flushed + (work->notes[first].sector << SECTOR_SHIFT),
+					       work->notes[first].data, work->notes[first].bytes);
 			first = n + 1;
 			continue;
 		}
 		tally->writes++;
 		for (uint32_t i = 0; i < samples; i++) {
 			uint64_t subset = i == 0 ? UINT64_MAX : i == 1 ? 0 : rand_u64(&rand);
-			state_try(&disk, work, flushed, first, n, subset, i % 4 == 3, &rand, tally);
+			state_try(&work->disk, work, flushed, first, n, subset, i % 4 == 3, &rand, tally);
 		}
 	}
 	CHECK_EQ(vfs_unlink(root(), TB_AT_FDCWD, "/b", TB_AT_REMOVEDIR), 0);
-	crashdisk_end(test_run_, &disk);
-	range_free(flushed);
+	CHECK_EQ(vfs_unlink(root(), TB_AT_FDCWD, "/c", TB_AT_REMOVEDIR), 0);
 }
 
 static void crash_run(TEST_RUN, uint32_t index, uint32_t ops, uint32_t samples)
@@ -409,13 +301,17 @@ static void crash_run(TEST_RUN, uint32_t index, uint32_t ops, uint32_t samples)
 	struct tally tally = {.states = 0};
 
 	REQUIRE(work != NULL && before != NULL && crashdisk_make(&work->disk));
-	rand_open(&work->rand, "crash", index);
+	work->random.mount = "/a";
+	rand_open(&work->random.rand, "crash", index);
 	workload_run(test_run_, work, before, ops);
 	cuts_try(test_run_, work, before, samples, &tally);
 	CHECK_EQ(tally.wrong, 0);
 	CHECK(tally.states > 0);
 	CHECK_EQ(vfs_unlink(root(), TB_AT_FDCWD, "/a", TB_AT_REMOVEDIR), 0);
 	crashdisk_end(test_run_, &work->disk);
+	for (uint32_t i = 0; i < work->note_count; i++)
+		kfree(work->notes[i].data);
+	kfree(work->notes);
 	range_free(before);
 	kfree(work);
 }

@@ -165,6 +165,27 @@ TEST(pxfs_file, a_small_file_grows)
 	disk_end(test_run_, &disk);
 }
 
+// A file that was cut within a page and grows again has zeroes there, also when the page was not written since it grew.
+TEST(pxfs_file, what_was_cut_off_does_not_come_back)
+{
+	static uint8_t bytes[8192], zeroes[8192 - 5000];
+	struct faildisk disk;
+	REQUIRE(disk_make(&disk, MIB(16)));
+	CHECK_EQ(mount(&disk), 0);
+	memset(bytes, 'x', sizeof bytes);
+	CHECK_EQ(put("/v/f", 0, bytes, sizeof bytes), 0);
+	CHECK_EQ(vfs_sync(), 0);
+	CHECK_EQ(vfs_truncate(root(), TB_AT_FDCWD, "/v/f", 5000), 0);
+	CHECK_EQ(vfs_sync(), 0);
+	CHECK_EQ(vfs_truncate(root(), TB_AT_FDCWD, "/v/f", 8192), 0);
+	CHECK_EQ(umount(), 0);
+	CHECK_EQ(mount(&disk), 0);
+	CHECK(has("/v/f", 5000, zeroes, sizeof zeroes));
+	CHECK_EQ(umount(), 0);
+	CHECK_EQ(problems_of(&disk), 0);
+	disk_end(test_run_, &disk);
+}
+
 // Overwriting in the middle of clusters, over and over, and mounting anew in between.
 TEST(pxfs_file, pieces_of_clusters)
 {

@@ -67,7 +67,7 @@ static void reopen(TEST_RUN, struct bench *bench, bool write)
 {
 	const char *problem = NULL;
 	if (write)
-		CHECK_EQ(volume_close(bench->volume, NULL), 0);
+		CHECK_EQ(volume_close(bench->volume), 0);
 	else
 		volume_abandon(bench->volume);
 	err_t err = volume_open(block_name(bench->disk), false, &bench->volume, &problem);

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MIT
+//
+// Epochs: operations enter one and leave it; closing it makes all that they did durable, of all subvolumes of the volume that are mounted.
+#include "fs_impl.h"
+
+static bool has_room(struct pxfs_mount *mount, uint32_t sectors)
+{
+	struct pxfs_volume *volume = mount->volume;
+	struct pxfs_space_state *space = &volume->space;
+
+	mutex_lock(&space->lock);
+	uint64_t free = volume->sectors - space->used_sectors;
+	bool room = free >= space->margin_sectors + space->reserved_sectors + space->promised_sectors + sectors;
+	mutex_unlock(&space->lock);
+	return room;
+}
+
+// What was given up may be had after two commits, and dirty pages may take less than was put aside for them.
+static bool more_may_come(struct pxfs_mount *mount)
+{
+	struct pxfs_space_state *space = &mount->volume->space;
+
+	mutex_lock(&space->lock);
+	bool may = space->reserved_sectors != 0;
+	for (uint32_t i = 0; i < 3; i++)
+		may = may || space->rests[i].count != 0;
+	mutex_unlock(&space->lock);
+	return may;
+}
+
+// What rests comes back by generations, so one is closed whether anything has changed or not.
+static err_t generation_close(struct pxfs_mount *mount)
+{
+	struct pxfs_volume *volume = mount->volume;
+
+	rwlock_read_lock(&volume->epoch);
+	uint64_t before = volume->generation;
+	rwlock_read_unlock(&volume->epoch);
+	err_t err = pxfs_commit(mount);
+	if (err != 0)
+		return err;
+	rwlock_write_lock(&volume->epoch);
+	if (volume->generation == before)
+		err = pxfs_commit_locked(volume); // somebody may have been here in between
+	if (err == 0 && volume->generation == before)
+		err = volume_checkpoint(volume);
+	rwlock_write_unlock(&volume->epoch);
+	return err;
+}
+
+// Space is short, and something is being deleted: all of it now. True: some was.
+static err_t deletions_finish(struct pxfs_mount *mount, bool *some)
+{
+	bool more = true;
+	err_t err = 0;
+
+	*some = false;
+	while (err == 0 && more) {
+		err = pxfs_delete_step(mount->volume, &more);
+		*some = *some || more;
+		if (err == 0 && more)
+			err = generation_close(mount);
+	}
+	return err;
+}
+
+err_t epoch_enter(struct pxfs_mount *mount, bool grows)
+{
+	return epoch_enter_for(mount, grows ? OPERATION_SECTORS : 0);
+}
+
+err_t epoch_enter_for(struct pxfs_mount *mount, uint32_t wish_sectors)
+{
+	struct pxfs_volume *volume = mount->volume;
+
+	if (mount->read_only)
+		return ERR(EROFS);
+	for (uint32_t tries = 0;; tries++) {
+		bool crowded = __atomic_load_n(&volume->cache.dirty, __ATOMIC_RELAXED) > volume->cache.limit;
+		err_t err = crowded && tries == 0 ? pxfs_commit(mount) : 0; // or nodes would fill memory
+		if (err != 0)
+			return err;
+		if (atomic_load_u32_acquire(&volume->failed) != 0)
+			return ERR(EIO);
+		rwlock_read_lock(&volume->epoch);
+		if (wish_sectors == 0 || has_room(mount, wish_sectors))
+			return 0;
+		bool last = tries >= 2 || !more_may_come(mount), some = false;
+		if (last && has_room(mount, OPERATION_SECTORS))
+			return 0;
+		rwlock_read_unlock(&volume->epoch);
+		if (last)
+			err = deletions_finish(mount, &some);
+		if (err == 0 && last && !some)
+			return ERR(ENOSPC);
+		if (err == 0)
+			err = generation_close(mount);
+		if (err != 0)
+			return err;
+		tries = some ? 0 : tries;
+	}
+}
+
+void epoch_leave(struct pxfs_mount *mount)
+{
+	rwlock_read_unlock(&mount->volume->epoch);
+	if (__atomic_load_n(&mount->dirty_count, __ATOMIC_RELAXED) > PXFS_DIRTY_INODES_MAX ||
+	    __atomic_load_n(&mount->volume->cache.dirty, __ATOMIC_RELAXED) > mount->volume->cache.limit / 2)
+		(void)waitq_wake_all(&mount->wake);
+}
+
+static bool anything_changed(struct pxfs_volume *volume)
+{
+	const struct pxfs_subvol *subvol = NULL;
+
+	list_for_each (subvol, &volume->subvols, link)
+		if (subvol->changed || subvol->dead_count != 0 ||
+		    le64_get(&subvol->tree.root.birth) == volume->generation)
+			return true;
+	return le64_get(&volume->refs_tree.root.birth) == volume->generation;
+}
+
+err_t pxfs_commit_locked(struct pxfs_volume *volume)
+{
+	struct pxfs_mount *mount = NULL;
+	err_t err = 0;
+
+	list_for_each (mount, &volume->mounts, link) {
+		if (mount->read_only)
+			continue;
+		err = mount->sb->flusher != NULL ? cache_flush_all(mount->sb) : 0;
+		if (err == 0)
+			err = pxfs_inodes_store(mount);
+		if (err != 0)
+			return err;
+	}
+	return anything_changed(volume) ? volume_checkpoint(volume) : 0;
+}
+
+// First what takes long, while others go on; then the rest, while nobody does.
+err_t pxfs_commit(struct pxfs_mount *mount)
+{
+	struct pxfs_volume *volume = mount->volume;
+
+	if (mount->read_only)
+		return 0;
+	err_t err = mount->sb->flusher != NULL ? cache_flush_all(mount->sb) : 0;
+	rwlock_write_lock(&volume->epoch);
+	if (err == 0)
+		err = pxfs_commit_locked(volume);
+	rwlock_write_unlock(&volume->epoch);
+	return err;
+}
