@@ -108,9 +108,24 @@ err_t block_batch_wait(struct block_batch *batch) must_check;                   
 // ---- devices by name -------------------------------------------------------------------------------------------------
 
 // A user of a device: it cannot go meanwhile. `exclusive`: nobody else has it, nor a partition of it, nor the disk that it is a
-// partition of, exclusively, and nobody will. `holder`: static, for people. Thread context. Errors: -ENODEV, -EBUSY.
+// partition of, exclusively, and nobody will. `holder`: static, for people. "/dev/" before a name is taken off, here and in block_remove_by_name(). Thread
+// context. Errors: -ENODEV, -EBUSY.
 err_t block_open(const char *name, bool exclusive, const char *holder, struct block_device **out) must_check;
 void block_close(struct block_device *device, bool exclusive);
+
+// The same by number, as special files carry it, and for who uses it with others.
+err_t block_open_number(uint32_t major, uint32_t minor, struct block_device **out) must_check;
+
+// Around each write, discard and the like of one who does not have the device exclusively: nobody gets it exclusively meanwhile. Thread context. Errors:
+// -EBUSY (somebody has it, a partition of it, or the disk that it is a partition of).
+err_t block_write_begin(struct block_device *device) must_check;
+void block_write_end(struct block_device *device);
+
+// Bytes from anywhere on the device: blocks that are written in part are read first, with no other write by these calls under way. `buffer` is in
+// instance RAM. Thread context, sleeps. Errors: those of transfers, -ENOMEM.
+err_t block_read_bytes(struct block_device *device, uint64_t offset_bytes, void *buffer, size_t size_bytes) must_check;
+err_t block_write_bytes(struct block_device *device, uint64_t offset_bytes, const void *buffer, size_t size_bytes,
+			uint32_t flags) must_check;
 
 struct block_stats {
 	uint64_t requests[BLOCK_OP_COUNT]; // done
@@ -130,6 +145,8 @@ struct block_info {
 	uint64_t sectors, start; // start: of a partition, on its disk
 	uint32_t logical_bytes, physical_bytes;
 	uint32_t flags, users;
+	uint32_t major, minor; // of special files
+	uint32_t serial;       // ≥ 1; what is made later has a greater one
 	bool is_partition;
 	struct block_stats stats;
 };
@@ -137,6 +154,12 @@ struct block_info {
 // The n-th device, disks each followed by their partitions; false past the last. Thread context.
 bool block_info_at(uint32_t n, struct block_info *info) must_check;
 void block_device_info(struct block_device *device, struct block_info *info);
+
+// The name itself of one that may have "/dev/" before it.
+const char *block_name_of(const char *text);
+
+// Another number whenever devices came or went. Any context.
+uint32_t block_generation(void);
 uint64_t block_sectors(const struct block_device *device);
 uint32_t block_logical_bytes(const struct block_device *device);
 uint32_t block_physical_bytes(const struct block_device *device);
@@ -180,8 +203,14 @@ struct block_limits {
 	uint32_t command_bytes;
 };
 
+// Numbers as Linux gives them: a driver's minors are what its devices are numbered by; partitions, and devices whose drivers have no number, share one.
+#define BLOCK_MAJOR_RAM 1u
+#define BLOCK_MAJOR_LOOP 7u
+#define BLOCK_MAJOR_SHARED 259u
+
 struct block_driver {
 	const char *model;
+	uint32_t major; // 0: BLOCK_MAJOR_SHARED
 
 	// Begins the command, or does it. Called where block_submit() or block_command_done() was: a driver that sleeps in it tells nothing done
 	// in interrupts.
@@ -196,6 +225,10 @@ void block_command_done(struct block_command *command, err_t error);
 // context. Errors: -EINVAL, -EEXIST, -ENOMEM.
 err_t block_add(const char *name, const struct block_driver *driver, const struct block_limits *limits, void *data,
 		struct block_device **out) must_check;
+
+// The same, and the caller is a user of it from the beginning: nobody takes it away before block_close().
+err_t block_add_open(const char *name, const struct block_driver *driver, const struct block_limits *limits, void *data,
+		     struct block_device **out) must_check;
 
 // Takes it away, with its partitions. -EBUSY: somebody uses it. Thread context, sleeps.
 err_t block_remove(struct block_device *device) must_check;

@@ -32,6 +32,7 @@ enum lock_rank {
 	LOCK_RANK_FS_TREE_REFS, // of what parts share,
 	LOCK_RANK_FS_TREE_ROOT, // of the whole
 	LOCK_RANK_FS_SPACE,
+	LOCK_RANK_BLOCK_EDGE,   // a block device: blocks that are written in part
 	LOCK_RANK_BLOCK_LIST,   // block devices: which there are, and who uses them
 	LOCK_RANK_BLOCK_DRIVER, // what a driver sleeps on when it begins a command
 	LOCK_RANK_PRESSURE,     // mem: list of pressure callbacks; anybody who allocates may come to it

@@ -7,9 +7,11 @@
 // is allocated on the way: a device has its commands, with room for their segments, from the beginning.
 //
 // Files
-//   registry.c   devices by name, users, partitions as devices · partition.c reading tables (MBR, GPT) · partition_gpt.c
+//   registry.c   devices by name and number, partitions as devices · user.c  who uses them
+//   partition.c  reading tables (MBR, GPT) · partition_gpt.c
 //   queue.c      submission, dispatch, completion · command.c what a command carries
-//   wait.c       transfers that are waited for · ramdisk.c · disk.c disks of the HAL · component.c
+//   wait.c       transfers that are waited for · bytes.c  those that are not whole blocks
+//   ramdisk.c · disk.c  disks of the HAL · component.c
 //
 // A request's life. NEW ─submit→ PENDING (in the queue's list and tree) ─commands are made for all of it→ ISSUED ─the last of them is done→
 // done(). A write that is to be durable, on a device that has no FUA of its own, goes once more: ISSUED → PENDING as a FLUSH → ISSUED → done().
@@ -27,9 +29,10 @@
 // Whoever is at work in a queue counts in `busy`, and leaves it as the last thing it does: then the device may go.
 //
 // Rules. queue.lock is taken masked, since commands end in interrupts; no driver, no done() is called under it. A device that goes takes no more
-// requests (`going`), then waits for those under way. Users are counted under the registry's mutex.
+// requests (`going`), then waits for those under way. Users are counted under the registry's mutex. Who has a device exclusively writes to it alone: others
+// that write are counted while they do.
 //
-// Locks, in order: registry.mutex; queue.lock. The RAM disk's rwlock is taken in start(), under neither.
+// Locks, in order: device.edge_lock; registry.mutex; queue.lock. The RAM disk's rwlock is taken in start(), under neither.
 #ifndef BLOCK_IMPL_H
 #define BLOCK_IMPL_H
 
@@ -83,8 +86,12 @@ struct block_device {
 	const struct block_driver *driver;
 	void *data;
 	uint32_t users;
-	const char *holder;       // who has it exclusively
-	uint32_t exclusive_parts; // partitions that somebody has exclusively
+	const char *holder;            // who has it exclusively
+	uint32_t exclusive_parts;      // partitions that somebody has exclusively
+	uint32_t writers;              // who writes and has it not exclusively
+	uint32_t part_writers;         // sum of its partitions' writers
+	uint32_t major, minor, serial; // immutable
+	struct rwlock edge_lock;       // writers: who writes blocks in part; readers: who writes whole ones. Of a disk
 
 	// A partition.
 	struct block_device *disk; // NULL: it is a disk itself
@@ -96,9 +103,11 @@ struct block_device {
 
 struct block_state {
 	struct mutex mutex;
-	struct list devices; // in order of making; partitions behind their disk, by number
-	void *zeroes;        // what BLOCK_ZERO writes where the device has none of its own
-	struct disks *disks; // NULL: the machine has none
+	struct list devices;  // in order of making; partitions behind their disk, by number
+	void *zeroes;         // what BLOCK_ZERO writes where the device has none of its own
+	struct disks *disks;  // NULL: the machine has none
+	uint32_t last_serial; // mutex
+	uint32_t generation;  // atomic, changed under mutex
 };
 
 static inline struct block_state *block_state(void)
@@ -107,6 +116,15 @@ static inline struct block_state *block_state(void)
 }
 
 #define ZEROES_SIZE 65536u
+
+static inline struct block_device *disk_of(struct block_device *device)
+{
+	return device->disk == NULL ? device : device->disk;
+}
+
+// registry.c: under the registry's mutex; NULL: there is none.
+struct block_device *device_find(const struct block_state *state, const char *name);
+struct block_device *device_find_number(const struct block_state *state, uint32_t major, uint32_t minor);
 
 // queue.c
 void queue_init(struct block_queue *queue);

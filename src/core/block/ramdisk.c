@@ -158,7 +158,7 @@ static void ramdisk_remove(struct block_device *device)
 }
 
 static const struct block_driver ramdisk_driver = {
-	.model = "RAM disk", .start = ramdisk_start, .remove = ramdisk_remove};
+	.model = "RAM disk", .major = BLOCK_MAJOR_RAM, .start = ramdisk_start, .remove = ramdisk_remove};
 
 err_t ramdisk_create(uint64_t size_bytes, uint32_t logical_bytes, uint32_t physical_bytes, struct block_device **out)
 {

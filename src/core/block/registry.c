@@ -1,24 +1,30 @@
 // SPDX-License-Identifier: MIT
 //
-// Devices by name, their users, and partitions as devices.
+// Devices by name and number, and partitions as devices.
 #include "block_impl.h"
 
-static bool name_is_taken(const struct block_state *state, const char *name)
+const char *block_name_of(const char *text)
 {
-	const struct block_device *device = NULL;
-
-	list_for_each (device, &state->devices, link)
-		if (strcmp(device->name, name) == 0)
-			return true;
-	return false;
+	return strncmp(text, "/dev/", 5) == 0 ? text + 5 : text;
 }
 
-static struct block_device *device_find(const struct block_state *state, const char *name)
+struct block_device *device_find(const struct block_state *state, const char *name)
+{
+	struct block_device *device = NULL;
+
+	name = block_name_of(name);
+	list_for_each (device, &state->devices, link)
+		if (strcmp(device->name, name) == 0)
+			return device;
+	return NULL;
+}
+
+struct block_device *device_find_number(const struct block_state *state, uint32_t major, uint32_t minor)
 {
 	struct block_device *device = NULL;
 
 	list_for_each (device, &state->devices, link)
-		if (strcmp(device->name, name) == 0)
+		if (device->major == major && device->minor == minor)
 			return device;
 	return NULL;
 }
@@ -51,38 +57,89 @@ static err_t name_choose(const struct block_state *state, const char *name, char
 		return ERR(EINVAL);
 	if (name[size - 1] != '%') {
 		memcpy(out, name, size + 1);
-		return name_is_taken(state, name) ? ERR(EEXIST) : 0;
+		return device_find(state, name) != NULL ? ERR(EEXIST) : 0;
 	}
 	for (uint32_t i = 0; i < 1000; i++) {
 		ksnprintf(out, BLOCK_NAME_SIZE, "%.*s%u", (int)size - 1, name, i);
-		if (!name_is_taken(state, out))
+		if (device_find(state, out) == NULL)
 			return 0;
 	}
 	return ERR(EEXIST);
 }
 
-err_t block_add(const char *name, const struct block_driver *driver, const struct block_limits *limits, void *data,
-		struct block_device **out)
+// The number behind the driver's own name where that is free, else the first that is. Registry locked.
+static void number_choose(const struct block_state *state, struct block_device *device)
+{
+	size_t size = strlen(device->name), at = size;
+	uint32_t own = 0;
+
+	while (at > 0 && device->name[at - 1] >= '0' && device->name[at - 1] <= '9')
+		at--;
+	device->major = device->disk != NULL || device->driver->major == 0 ? BLOCK_MAJOR_SHARED : device->driver->major;
+	if (device->major != BLOCK_MAJOR_SHARED && at < size && str_to_u32(device->name + at, 10, &own) == 0 &&
+	    own < (1u << 20))
+		device->minor = own;
+	while (device_find_number(state, device->major, device->minor) != NULL)
+		device->minor = (device->minor + 1) % (1u << 20);
+}
+
+// Registry locked; behind `after`, or last (NULL).
+static void device_enlist(struct block_state *state, struct block_device *device, struct block_device *after)
+{
+	number_choose(state, device);
+	device->serial = ++state->last_serial;
+	if (after != NULL)
+		list_insert_after(&after->link, &device->link);
+	else
+		list_push_back(&state->devices, &device->link);
+	(void)atomic_fetch_add_u32_relaxed(&state->generation, 1);
+}
+
+static void device_delist(struct block_state *state, struct block_device *device)
+{
+	list_remove(&device->link);
+	(void)atomic_fetch_add_u32_relaxed(&state->generation, 1);
+}
+
+static struct block_device *device_make(const struct block_limits *limits, const struct block_driver *driver)
+{
+	struct block_device *device = kmalloc(sizeof *device, MEM_ZERO);
+
+	if (device == NULL)
+		return NULL;
+	device->limits = *limits;
+	device->driver = driver;
+	rwlock_init(&device->edge_lock, LOCK_RANK_BLOCK_EDGE, "block: blocks written in part");
+	queue_init(&device->queue);
+	return device;
+}
+
+static void device_free(struct block_device *device)
+{
+	rwlock_fini(&device->edge_lock);
+	kfree(device);
+}
+
+static err_t device_add(const char *name, const struct block_driver *driver, const struct block_limits *limits,
+			void *data, uint32_t users, struct block_device **out)
 {
 	struct block_state *state = block_state();
 
 	if (!limits_are_sound(limits))
 		return ERR(EINVAL);
-	struct block_device *device = kmalloc(sizeof *device, MEM_ZERO);
+	struct block_device *device = device_make(limits, driver);
 	if (device == NULL)
 		return ERR(ENOMEM);
-	device->limits = *limits;
-	device->driver = driver;
 	device->data = data;
+	device->users = users;
 	ksnprintf(device->model, sizeof device->model, "%s", driver->model);
-	queue_init(&device->queue);
 	err_t err = queue_create(device);
 	if (err != 0)
 		goto fail;
 	mutex_lock(&state->mutex);
 	err = name_choose(state, name, device->name);
 	if (err == 0)
-		list_push_back(&state->devices, &device->link);
+		device_enlist(state, device, NULL);
 	mutex_unlock(&state->mutex);
 	if (err != 0)
 		goto fail_queue;
@@ -92,8 +149,20 @@ err_t block_add(const char *name, const struct block_driver *driver, const struc
 fail_queue:
 	queue_destroy(device);
 fail:
-	kfree(device);
+	device_free(device);
 	return err;
+}
+
+err_t block_add(const char *name, const struct block_driver *driver, const struct block_limits *limits, void *data,
+		struct block_device **out)
+{
+	return device_add(name, driver, limits, data, 0, out);
+}
+
+err_t block_add_open(const char *name, const struct block_driver *driver, const struct block_limits *limits, void *data,
+		     struct block_device **out)
+{
+	return device_add(name, driver, limits, data, 1, out);
 }
 
 static bool is_partition_of(const struct block_device *device, const struct block_device *disk)
@@ -118,9 +187,28 @@ static void partitions_forget(struct block_state *state, const struct block_devi
 
 	list_for_each_safe (device, following, &state->devices, link)
 		if (is_partition_of(device, disk)) {
-			list_remove(&device->link);
-			kfree(device);
+			device_delist(state, device);
+			device_free(device);
 		}
+}
+
+// Out of the list, with its partitions: nobody finds it any more. Registry locked. -EBUSY.
+static err_t device_take_locked(struct block_state *state, struct block_device *device)
+{
+	if (device->disk != NULL || has_users(state, device, true))
+		return ERR(EBUSY);
+	partitions_forget(state, device);
+	device_delist(state, device);
+	return 0;
+}
+
+static void device_end(struct block_device *device)
+{
+	queue_drain(device);
+	if (device->driver->remove != NULL)
+		device->driver->remove(device);
+	queue_destroy(device);
+	device_free(device);
 }
 
 err_t block_remove(struct block_device *device)
@@ -128,79 +216,28 @@ err_t block_remove(struct block_device *device)
 	struct block_state *state = block_state();
 
 	mutex_lock(&state->mutex);
-	if (device->disk != NULL || has_users(state, device, true)) {
-		mutex_unlock(&state->mutex);
-		return ERR(EBUSY);
-	}
-	partitions_forget(state, device);
-	list_remove(&device->link);
+	err_t err = device_take_locked(state, device);
 	mutex_unlock(&state->mutex);
-	queue_drain(device);
-	if (device->driver->remove != NULL)
-		device->driver->remove(device);
-	queue_destroy(device);
-	kfree(device);
-	return 0;
+	if (err == 0)
+		device_end(device);
+	return err;
 }
 
 err_t block_remove_by_name(const char *name)
 {
-	struct block_device *device = NULL;
-	err_t err = block_open(name, true, "removal", &device);
-
-	if (err != 0)
-		return err;
-	bool may = device->disk == NULL && (device->limits.flags & BLOCK_REMOVABLE) != 0;
-	block_close(device, true);
-	return may ? block_remove(device) : ERR(EPERM);
-}
-
-// ---- users --------------------------------------------------------------------------------------------------------------------
-
-static bool may_have(const struct block_device *device, bool exclusive)
-{
-	if (!exclusive)
-		return true;
-	if (device->holder != NULL || (device->disk != NULL && device->disk->holder != NULL))
-		return false;
-	return device->exclusive_parts == 0;
-}
-
-err_t block_open(const char *name, bool exclusive, const char *holder, struct block_device **out)
-{
 	struct block_state *state = block_state();
-	err_t err = 0;
 
 	mutex_lock(&state->mutex);
 	struct block_device *device = device_find(state, name);
-	if (device == NULL)
-		err = ERR(ENODEV);
-	else if (!may_have(device, exclusive))
-		err = ERR(EBUSY);
-	if (err == 0) {
-		device->users++;
-		if (exclusive)
-			device->holder = holder;
-		if (exclusive && device->disk != NULL)
-			device->disk->exclusive_parts++;
-		*out = device;
-	}
+	err_t err = device == NULL ? ERR(ENODEV) : 0;
+	if (err == 0 && (device->disk != NULL || (device->limits.flags & BLOCK_REMOVABLE) == 0))
+		err = ERR(EPERM);
+	if (err == 0)
+		err = device_take_locked(state, device);
 	mutex_unlock(&state->mutex);
+	if (err == 0)
+		device_end(device);
 	return err;
-}
-
-void block_close(struct block_device *device, bool exclusive)
-{
-	struct block_state *state = block_state();
-
-	mutex_lock(&state->mutex);
-	VERIFY(device->users != 0);
-	device->users--;
-	if (exclusive)
-		device->holder = NULL;
-	if (exclusive && device->disk != NULL)
-		device->disk->exclusive_parts--;
-	mutex_unlock(&state->mutex);
 }
 
 // ---- what is known of one -------------------------------------------------------------------------------------------------------
@@ -244,6 +281,9 @@ static void info_fill(struct block_device *device, struct block_info *info)
 				    .physical_bytes = device->limits.physical_bytes,
 				    .flags = device->limits.flags,
 				    .users = device->users,
+				    .major = device->major,
+				    .minor = device->minor,
+				    .serial = device->serial,
 				    .is_partition = device->disk != NULL};
 	memcpy(info->name, device->name, sizeof info->name);
 	memcpy(info->model, device->model, sizeof info->model);
@@ -272,6 +312,11 @@ bool block_info_at(uint32_t n, struct block_info *info)
 		}
 	mutex_unlock(&state->mutex);
 	return found;
+}
+
+uint32_t block_generation(void)
+{
+	return atomic_load_u32_relaxed(&block_state()->generation);
 }
 
 err_t block_check(void)
@@ -319,7 +364,7 @@ static err_t disk_read(const struct partition_source *source, uint64_t sector, v
 
 static err_t partition_make(struct block_device *disk, const struct partition *partition, struct list *made)
 {
-	struct block_device *device = kmalloc(sizeof *device, MEM_ZERO);
+	struct block_device *device = device_make(&disk->limits, disk->driver);
 	size_t size = strlen(disk->name);
 
 	if (device == NULL)
@@ -327,13 +372,10 @@ static err_t partition_make(struct block_device *disk, const struct partition *p
 	const char *between = disk->name[size - 1] >= '0' && disk->name[size - 1] <= '9' ? "p" : "";
 	ksnprintf(device->name, sizeof device->name, "%s%s%u", disk->name, between, partition->number);
 	ksnprintf(device->model, sizeof device->model, "partition");
-	device->limits = disk->limits;
 	device->limits.sectors = partition->sectors;
-	device->driver = disk->driver;
 	device->disk = disk;
 	device->start = partition->start;
 	device->number = partition->number;
-	queue_init(&device->queue);
 	list_push_back(made, &device->link);
 	return 0;
 }
@@ -357,7 +399,7 @@ static void devices_free(struct list *made)
 	struct block_device *device = NULL;
 
 	while ((device = list_pop_front_entry(made, struct block_device, link)) != NULL)
-		kfree(device);
+		device_free(device);
 }
 
 err_t block_partitions_read(struct block_device *disk, const char **problem)
@@ -384,7 +426,7 @@ err_t block_partitions_read(struct block_device *disk, const char **problem)
 		partitions_forget(state, disk);
 		while ((device = list_last_entry(&made, struct block_device, link)) != NULL) {
 			list_remove(&device->link);
-			list_insert_after(&disk->link, &device->link);
+			device_enlist(state, device, disk);
 		}
 	}
 	mutex_unlock(&state->mutex);

@@ -320,6 +320,30 @@ static void test_cuts(uint32_t cuts)
 	point(ok && lying.lost != 0, "a_flush_that_lies_shows");
 }
 
+static int32_t place_read(tb_instance *instance, uint32_t place)
+{
+	static struct disk_job job;
+	int64_t result = 0;
+	job = (struct disk_job){.kind = DISK_READ, .place = place};
+	return tb_call(instance, tb_disk_job, &job, &result) != 0 ? 1 : job.err;
+}
+
+// A device that becomes smaller behind our back: what is gone is an error, what is there is read.
+static void test_shrinks(uint32_t engine, const char *name)
+{
+	struct setup setup = setup_of(engine);
+	tb_instance *instance;
+
+	image_make(IMAGE_BYTES);
+	bool ok = start(&setup, &instance) == 0;
+	if (ok) {
+		ok = place_read(instance, 60) == 0 && truncate(image, 65536) == 0;
+		ok = ok && place_read(instance, 60) == -EIO && place_read(instance, 3) == 0;
+		ok = tb_destroy(instance) == 0 && ok;
+	}
+	point(ok, name);
+}
+
 int main(int argc, char **argv)
 {
 	uint32_t cuts = argc == 3 && strcmp(argv[1], "--cuts") == 0 ? (uint32_t)strtoul(argv[2], NULL, 10) : 20;
@@ -330,6 +354,8 @@ int main(int argc, char **argv)
 	test_model(TB_ENGINE_THREADS, "transfers_of_the_host_s_file");
 	test_model(TB_ENGINE_SIM, "transfers_of_a_simulated_disk");
 	test_persists();
+	test_shrinks(TB_ENGINE_THREADS, "a_host_s_file_that_is_cut");
+	test_shrinks(TB_ENGINE_SIM, "a_simulated_disk_that_is_cut");
 	test_owners();
 	test_refusals();
 	test_replay();
