@@ -169,6 +169,7 @@ struct file_ops {
 	err_t (*ioctl)(struct file *file, uint32_t request,
 		       void *arg);                     // arg in kernel memory, as large as the request says
 	bool (*ioctl_is_privileged)(uint32_t request); // such requests are for uid 0; NULL: none is
+	uint64_t (*size)(const struct file *file);     // where SEEK_END is. NULL: the inode's size
 	bool stream; // has no position: calls on one open file do not wait for each other, and seek and pread are -ESPIPE
 
 	// Calls emit for each entry after `cookie`, until it says to stop. inode->lock held. "." and ".." are the caller's.

@@ -45,6 +45,21 @@ err_t vfs_fallocate(struct process *process, int32_t fd, uint32_t mode, int64_t 
 err_t vfs_fsync(struct process *process, int32_t fd) must_check;
 err_t vfs_sync(void) must_check; // all filesystems; the first error
 
+// A file that a part of the kernel keeps open, without a descriptor: it stays whatever becomes of the process, and its mount with it. flags as for open,
+// but none that makes a file. Errors: those of open.
+err_t vfs_file_open(struct process *process, const char *path, uint32_t flags, struct file **out) must_check;
+void vfs_file_close(struct file *file); // may sleep
+uint64_t vfs_file_size(const struct file *file);
+
+// Move all of it, at `offset`. Errors: those of the file; -EIO: it ends before.
+err_t vfs_file_read(struct file *file, uint64_t offset, void *buffer, size_t size_bytes) must_check;
+err_t vfs_file_write(struct file *file, uint64_t offset, const void *buffer, size_t size_bytes) must_check;
+err_t vfs_file_sync(struct file *file) must_check;
+err_t vfs_file_allocate(struct file *file, uint32_t mode, uint64_t offset, uint64_t size_bytes) must_check;
+
+// Its path as the process sees it, terminated. Errors: -ENOENT, -ERANGE.
+err_t vfs_file_path(struct process *process, const struct file *file, char *buffer, size_t size_bytes) must_check;
+
 // Locks on files, advisory. flock(2) belongs to the open file, and goes with it; what it had before is let go before anything is waited
 // for. Record locks (fcntl(2)) belong to the process, which loses all it has on a file when it closes any descriptor of it, or, with the OFD
 // commands, to the open file. GETLK fills in *lock: what stands in the way, or type UNLCK. Errors: -EAGAIN (held; NB, SETLK), -EBADF (a

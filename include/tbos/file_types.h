@@ -76,6 +76,19 @@ enum tb_fallocate_mode {
 	TB_FALLOC_ZERO_RANGE = 16
 };
 
+// Requests of ioctl to block devices, and what their argument points to.
+enum tb_block_request {
+	TB_BLKROGET = 0x125e,             // int32_t, filled in: not 0: it cannot be written
+	TB_BLKRRPART = 0x125f,            // nothing: the partition table is read again
+	TB_BLKGETSIZE = 0x1260,           // uint64_t, filled in: sectors of 512 bytes
+	TB_BLKFLSBUF = 0x1261,            // nothing: what was written is made durable
+	TB_BLKSSZGET = 0x1268,            // int32_t, filled in: bytes of a logical block
+	TB_BLKDISCARD = 0x1277,           // uint64_t[2]: offset and size in bytes, of whole logical blocks
+	TB_BLKPBSZGET = 0x127b,           // uint32_t, filled in: bytes of a physical block
+	TB_BLKZEROOUT = 0x127f,           // uint64_t[2]: as BLKDISCARD
+	TB_BLKGETSIZE64 = (int)0x80081272 // uint64_t, filled in: bytes
+};
+
 enum tb_flock_operation {
 	TB_LOCK_SH = 1,
 	TB_LOCK_EX = 2,

@@ -272,15 +272,20 @@ void tmpfs_dir_clear(struct inode *dir)
 	}
 }
 
-static err_t dir_iterate(struct file *file, uint64_t cookie, struct dir_context *context)
+struct tmpfs_entry *tmpfs_entry_after(struct inode *dir, uint64_t cookie)
 {
 	uint64_t next = cookie + 1;
-	struct tmpfs_entry *entry;
 
 	if (cookie == UINT64_MAX)
-		return 0;
-	entry = rb_entry_or_null(rb_find_at_least(&tmpfs_inode_of(file->inode)->cookies, &next, cookie_compare),
-				 struct tmpfs_entry, by_cookie);
+		return NULL;
+	return rb_entry_or_null(rb_find_at_least(&tmpfs_inode_of(dir)->cookies, &next, cookie_compare),
+				struct tmpfs_entry, by_cookie);
+}
+
+err_t tmpfs_iterate(struct file *file, uint64_t cookie, struct dir_context *context)
+{
+	struct tmpfs_entry *entry = tmpfs_entry_after(file->inode, cookie);
+
 	for (; entry != NULL; entry = rb_next_entry(entry, by_cookie)) {
 		struct name name = {.bytes = entry->name, .size_bytes = entry->name_size, .hash = entry->hash};
 		if (!context->emit(context, &name, entry->inode->ino, inode_mode(entry->inode), entry->cookie))
@@ -289,7 +294,7 @@ static err_t dir_iterate(struct file *file, uint64_t cookie, struct dir_context 
 	return 0;
 }
 
-const struct file_ops tmpfs_dir_ops = {.iterate = dir_iterate};
+const struct file_ops tmpfs_dir_ops = {.iterate = tmpfs_iterate};
 
 err_t tmpfs_dir_check(struct tmpfs_inode *dir)
 {

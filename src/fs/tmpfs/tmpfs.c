@@ -69,7 +69,7 @@ const struct inode_ops tmpfs_file_inode_ops = {
 	.xattr_remove = tmpfs_xattr_remove,
 };
 
-static err_t tmpfs_tmpfile(struct inode *dir, const struct inode_params *params, struct inode **out)
+err_t tmpfs_tmpfile(struct inode *dir, const struct inode_params *params, struct inode **out)
 {
 	err_t err = tmpfs_inode_make(dir->sb, params, out);
 	if (err == 0)
@@ -304,6 +304,16 @@ static const struct superblock_ops tmpfs_ops = {
 	.inode_by_number = tmpfs_by_number,
 	.parent = tmpfs_parent,
 	.check = tmpfs_check,
+};
+
+const struct superblock_ops devfs_ops = {
+	.destroy = tmpfs_destroy,
+	.unmount = tmpfs_unmount,
+	.statfs = tmpfs_statfs,
+	.inode_by_number = tmpfs_by_number,
+	.parent = tmpfs_parent,
+	.check = tmpfs_check,
+	.name_holds = devfs_name_holds,
 };
 
 // "64M", or "80%" of the machine's memory.

@@ -8,7 +8,7 @@
 //
 // Files
 //   tmpfs.c   mounting, options, limits, inodes · tdir.c directories · tfile.c contents · txattr.c extended attributes
-//   devfs.c   the same with the devices in it
+//   devfs.c   the same with the devices in it; those for blocks come and go
 //
 // Objects. An entry holds a reference of its inode, so an inode with a name lives. The superblock's tree of inodes by number serves
 // look-up by handle and holds none.
@@ -43,6 +43,7 @@ struct tmpfs_inode {
 	struct rb_root names, cookies;
 	uint64_t next_cookie;
 	uint32_t entries;
+	uint32_t device_serial; // of a device that devfs made it for; 0: none
 	struct inode *
 		parent; // of a directory: where its entry is; fs->lock, as the next one. Not counted: the entry keeps it
 	struct tmpfs_entry *entry; // NULL: it hangs nowhere
@@ -66,7 +67,8 @@ struct tmpfs {
 	uint64_t page_limit, pages; // limit 0: none
 	uint32_t total_frames;      // of the machine
 	uint64_t inode_limit;
-	uint32_t inode_count cache_aligned; // atomic; on a line of its own
+	uint32_t block_generation, block_serial; // devfs: what of the block devices it has seen; root's inode->lock
+	uint32_t inode_count cache_aligned;      // atomic; on a line of its own
 	struct tmpfs_shard shards[TMPFS_SHARDS];
 };
 
@@ -84,15 +86,18 @@ static inline struct tmpfs *tmpfs_of(const struct inode *inode)
 err_t tmpfs_mount(struct superblock *sb, const char *source, const char *options, struct inode **root,
 		  const char **problem) must_check;
 err_t tmpfs_inode_make(struct superblock *sb, const struct inode_params *params,
-		       struct inode **out) must_check;                 // -ENOSPC -ENOMEM
+		       struct inode **out) must_check; // -ENOSPC -ENOMEM
+err_t tmpfs_tmpfile(struct inode *dir, const struct inode_params *params, struct inode **out) must_check;
 err_t tmpfs_pages_charge(struct tmpfs *fs, uint64_t pages) must_check; // -ENOSPC
 void tmpfs_pages_uncharge(struct tmpfs *fs, uint64_t pages);
 bool tmpfs_pages_fit(struct tmpfs *fs, uint64_t pages);
 
 extern const struct inode_ops tmpfs_dir_inode_ops, tmpfs_file_inode_ops;
+extern const struct superblock_ops devfs_ops;
 
 // devfs.c
 extern const struct fs_type devfs_type;
+bool devfs_name_holds(struct inode *dir, const struct name *name, struct inode *inode) must_check;
 
 // tdir.c
 extern const struct file_ops tmpfs_dir_ops;
@@ -105,6 +110,9 @@ err_t tmpfs_unlink(struct inode *dir, const struct name *name, struct inode *ino
 bool tmpfs_is_empty(struct inode *dir);
 err_t tmpfs_rename(struct inode *dir, const struct name *name, struct inode *inode, struct inode *to_dir,
 		   const struct name *to_name, struct inode *target, uint32_t flags) must_check;
+struct tmpfs_entry *tmpfs_entry_after(struct inode *dir,
+				      uint64_t cookie); // the first whose cookie is greater; NULL: none
+err_t tmpfs_iterate(struct file *file, uint64_t cookie, struct dir_context *context) must_check;
 void tmpfs_dir_clear(struct inode *dir); // drops all entries: unmount
 err_t tmpfs_dir_check(struct tmpfs_inode *dir) must_check;
 

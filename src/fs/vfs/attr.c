@@ -293,6 +293,27 @@ err_t vfs_ftruncate(struct process *process, int32_t fd, int64_t size_bytes)
 	return err;
 }
 
+err_t file_allocate(struct file *file, uint32_t mode, uint64_t offset, uint64_t size_bytes)
+{
+	struct inode *inode = file->inode;
+	err_t err = 0;
+
+	if (!inode_is(inode, TB_S_IFREG))
+		err = ERR(ENODEV);
+	else if (inode->ops->fallocate == NULL)
+		err = ERR(EOPNOTSUPP);
+	else
+		err = path_writable(&file->path);
+	if (err != 0)
+		return err;
+	mutex_lock(&inode->lock);
+	err = inode->ops->fallocate(inode, mode, offset, size_bytes);
+	if (err == 0)
+		inode_touch(inode, ATTR_MTIME | ATTR_CTIME);
+	mutex_unlock(&inode->lock);
+	return err;
+}
+
 err_t vfs_fallocate(struct process *process, int32_t fd, uint32_t mode, int64_t offset, int64_t size_bytes)
 {
 	struct file *file;
@@ -308,20 +329,7 @@ err_t vfs_fallocate(struct process *process, int32_t fd, uint32_t mode, int64_t 
 	err_t err = file_get(process, fd, RIGHT_WRITE, &file);
 	if (err != 0)
 		return err;
-	struct inode *inode = file->inode;
-	if (!inode_is(inode, TB_S_IFREG))
-		err = ERR(ENODEV);
-	else if (inode->ops->fallocate == NULL)
-		err = ERR(EOPNOTSUPP);
-	else
-		err = path_writable(&file->path);
-	if (err == 0) {
-		mutex_lock(&inode->lock);
-		err = inode->ops->fallocate(inode, mode, (uint64_t)offset, (uint64_t)size_bytes);
-		if (err == 0)
-			inode_touch(inode, ATTR_MTIME | ATTR_CTIME);
-		mutex_unlock(&inode->lock);
-	}
+	err = file_allocate(file, mode, (uint64_t)offset, (uint64_t)size_bytes);
 	file_put(file);
 	return err;
 }

@@ -61,9 +61,9 @@ static int32_t sha256_visit(struct cmd *cmd, const char *path, const struct tb_s
 	struct sha256 hash;
 	uint8_t digest[SHA256_SIZE];
 
-	(void)depth;
 	(void)arg;
-	if ((stat->mode & TB_S_IFMT) != TB_S_IFREG)
+	bool named = depth == 0 && (stat->mode & TB_S_IFMT) == TB_S_IFBLK; // below, trees are of files
+	if ((stat->mode & TB_S_IFMT) != TB_S_IFREG && !named)
 		return 0;
 	sha256_init(&hash);
 	err_t err = cmd_pieces(cmd, path, hash_piece, &hash);

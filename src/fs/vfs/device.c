@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Special files: character devices that are known are opened through their operations; everything else has no driver (-ENXIO).
+// Special files: devices that are known are opened through their operations; everything else has no driver (-ENXIO).
 #include "vfs_impl.h"
 
 const struct char_device *device_at(uint32_t n)
@@ -68,6 +68,10 @@ static err_t special_open(struct file *file)
 	struct vfs_state *vfs = vfs_state();
 	const struct char_device *device = NULL;
 
+	if (inode_is(file->inode, TB_S_IFBLK)) {
+		file->ops = &block_file_ops;
+		return file->ops->open(file);
+	}
 	if (inode_is(file->inode, TB_S_IFCHR) && file->inode->rdev != 0) {
 		spin_lock(&vfs->list_lock);
 		const struct char_device **place = device_place(vfs, file->inode->rdev);

@@ -219,14 +219,19 @@ err_t vfs_ioctl(struct process *process, int32_t fd, uint32_t request, void *arg
 // ---- seeking -------------------------------------------------------------------------------------------------------------
 
 // SEEK_DATA and SEEK_HOLE over the pages that a file has; the end is a hole.
-static err_t seek_pages(struct inode *inode, uint64_t from, bool data, uint64_t *found)
+static err_t seek_pages(const struct file *file, uint64_t from, bool data, uint64_t *found)
 {
-	uint64_t size = inode_size(inode);
+	struct inode *inode = file->inode;
+	uint64_t size = vfs_file_size(file);
 	uint64_t index = from / FRAME_SIZE;
 	uint64_t next;
 
 	if (from >= size)
 		return ERR(ENXIO);
+	if (file->ops->size != NULL) { // a device
+		*found = data ? from : size;
+		return 0;
+	}
 	if (inode->ops->seek != NULL) {
 		err_t err = inode->ops->seek(inode, from, data, found);
 		*found = MIN(*found, size);
@@ -260,7 +265,7 @@ err_t file_place(const struct file *file, int32_t whence, int64_t offset, int64_
 		base = (int64_t)READ_ONCE(file->pos);
 		break;
 	case TB_SEEK_END:
-		base = (int64_t)inode_size(file->inode);
+		base = (int64_t)vfs_file_size(file);
 		break;
 	default:
 		return ERR(EINVAL);
@@ -285,8 +290,7 @@ err_t vfs_seek(struct process *process, int32_t fd, int64_t offset, enum tb_seek
 	}
 	mutex_lock(&file->pos_lock);
 	if (whence == TB_SEEK_DATA || whence == TB_SEEK_HOLE) {
-		err = offset < 0 ? ERR(ENXIO)
-				 : seek_pages(file->inode, (uint64_t)offset, whence == TB_SEEK_DATA, &found);
+		err = offset < 0 ? ERR(ENXIO) : seek_pages(file, (uint64_t)offset, whence == TB_SEEK_DATA, &found);
 		target = (int64_t)found;
 	} else {
 		err = file_place(file, (int32_t)whence, offset, &target);
@@ -331,16 +335,20 @@ err_t vfs_set_flags(struct process *process, int32_t fd, uint32_t flags)
 	return err;
 }
 
+err_t file_sync(struct file *file)
+{
+	if (file->ops->sync != NULL)
+		return file->ops->sync(file);
+	return inode_is(file->inode, TB_S_IFREG) || inode_is(file->inode, TB_S_IFDIR) ? 0 : ERR(EINVAL);
+}
+
 err_t vfs_fsync(struct process *process, int32_t fd)
 {
 	struct file *file;
 	err_t err = file_get(process, fd, RIGHT_CHANGE, &file);
 	if (err != 0)
 		return err;
-	if (file->ops->sync != NULL)
-		err = file->ops->sync(file);
-	else if (!inode_is(file->inode, TB_S_IFREG) && !inode_is(file->inode, TB_S_IFDIR))
-		err = ERR(EINVAL);
+	err = file_sync(file);
 	file_put(file);
 	return err;
 }

@@ -12,7 +12,8 @@
 //   mount.c     mounts and their counts · mountops.c mount, umount, unshare, statfs · super.c superblocks and types
 //   walk.c      paths to places · walk_slow.c from RCU to references, symbolic links, mounts both ways
 //   namei.c     names made and unmade · rename.c · open.c · handle.c files by number · file.c reading and writing · attr.c · xattr.c · readdir.c
-//   device.c    special files · lock.c flock and record locks
+//   device.c    special files · blockfile.c those of block devices · kfile.c files without descriptors
+//   lock.c      flock and record locks
 //   mapping.c   a file's pages by index · pagefile.c reading and writing through them
 //   api.c       the library's calls · cmd_*.c the monitor's commands
 //
@@ -361,6 +362,10 @@ err_t file_get(struct process *process, int32_t fd, uint32_t rights, struct file
 // file.c: the place in the file that `offset` from `whence` (TB_SEEK_SET, _CUR, _END) is. Errors: -EINVAL (another word, or before the
 // beginning), -EOVERFLOW.
 err_t file_place(const struct file *file, int32_t whence, int64_t offset, int64_t *position) must_check;
+
+// file.c, attr.c: fsync and fallocate of an open file. Errors of those.
+err_t file_sync(struct file *file) must_check;
+err_t file_allocate(struct file *file, uint32_t mode, uint64_t offset, uint64_t size_bytes) must_check;
 static inline void file_put(struct file *file)
 {
 	object_put(&file->object);
@@ -370,6 +375,8 @@ static inline void file_put(struct file *file)
 // A descriptor for what lies at `path`, which is there, with the flags of open(2) but for those that make something.
 err_t file_open_place(struct process *process, const struct path *path, uint32_t flags, int32_t *fd) must_check;
 err_t file_make(const struct path *path, struct inode *inode, uint32_t flags, struct file **out) must_check;
+
+extern const struct file_ops block_file_ops; // blockfile.c: its open() finds the device by the inode's number
 
 extern const struct file_ops no_file_ops; // of a file that could not be opened: nothing to release
 
