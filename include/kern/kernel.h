@@ -62,6 +62,7 @@ struct kernel {
 	struct console_state *console;
 #if !CONFIG_TINY
 	struct block_state *block;
+	struct loop_state *loops;
 	struct process_state *processes;
 	struct vc_state *consoles;
 	struct process *monitor_process; // whom the monitor's commands act as; the filesystems make it

@@ -81,6 +81,15 @@ static const struct scenario scenarios[] = {
 		     "/d/null; echo x > /d/full; sysctl; sysctl sched.slice_us=900; echo 800 > /p/sys/sched/slice_us; "
 		     "mount; df; umount "
 		     "/u; umount -l /t; umount /d; umount /p; check"},
+	{.name = "blocks",
+	 .cpus = 2,
+	 .mem_mib = 16,
+	 .sites_min = 30,
+	 .commands =
+		 "mkdir /d; mount -t devfs d /d; ramdisk 64K; echo text > /d/ram0; cp /d/ram0 /f; losetup -o 4K /f; ls "
+		 "/d; echo more > /d/loop0; sha256 /d/loop0 /f; losetup; losetup -d loop0; ramdisk -r ram0; ls /d; "
+		 "umount "
+		 "/d; check"},
 	{.name = "unpack",
 	 .cpus = 2,
 	 .mem_mib = 16,
