@@ -18,7 +18,7 @@ from ui import ROOT, Failure, parse_duration, say
 RUN_TEXT = 'build if needed and boot ./tbos-sim, which gets every further argument (its own list: run -- --help)'
 BENCH_TEXT = (
     'measure, beside named peers; further arguments go to tests/bench/bench.py (its own list: bench -- --help); '
-    "`bench bare`: images in the emulator; `bench files`: files beside the host's tmpfs"
+    "`bench bare`: images in the emulator; `bench files`: files beside the host's tmpfs; `bench fs`: PXFS beside ext4 and btrfs"
 )
 
 
@@ -85,7 +85,12 @@ def command_bench(arguments):
     packages.setup(packages.ALL)
     if arguments[:1] == ['bare']:
         os.execv(sys.executable, [sys.executable, '-B', os.path.join(ROOT, 'tests/bench/bench_bare.py'), *arguments[1:]])
+    if arguments[:1] == ['fs']:
+        packages.install(packages.BENCH_FS)
     made = builds.build('release-gcc', quiet=True)
+    if arguments[:1] == ['fs']:
+        script = os.path.join(ROOT, 'tests/bench/bench_fs.py')
+        os.execv(sys.executable, [sys.executable, '-B', script, '--build', made.folder, *arguments[1:]])
     if arguments[:1] == ['files']:
         program = os.path.join(made.folder, 'tests/bench_files')
         os.execv(program, [program, *arguments[1:]])

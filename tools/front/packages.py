@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 #
-# What the project needs from the outside: Debian packages in two groups, and the sources of the wrapped libraries.
-#   BUILD  to build and run        ALL  to test, lint, measure as well
+# What the project needs from the outside: Debian packages in groups, and the sources of the wrapped libraries.
+#   BUILD  to build and run        ALL  to test, lint, measure as well        BENCH_FS  the peers of `bench fs` only
 import glob
 import os
 import re
@@ -22,6 +22,7 @@ ALL = BUILD + [
     'libgoogle-perftools-dev', 'libjemalloc-dev', 'libmimalloc-dev', 'lld', 'llvm', 'llvm-14', 'lz4', 'mtools', 'qemu-system-arm',
     'qemu-system-misc', 'qemu-system-x86', 'util-linux', 'xorriso', 'zstd',
 ]
+BENCH_FS = ['btrfs-progs', 'e2fsprogs', 'mount']
 WRAPS = {'lz4': 'lz4', 'zstd': 'libzstd', 'xxhash': 'xxhash'}  # wrap: Debian source package
 STAMP = '.tbos-packagefiles'
 
