@@ -157,18 +157,22 @@ err_t pxfs_check_volume(const char *device, uint32_t flags, void (*say)(void *ar
 {
 	struct check check = {.flags = flags, .say = say, .arg = arg, .report = report};
 	struct pxfs_volume *volume = NULL;
+	struct super_slots slots;
 	err_t err = volume_open(device, true, &volume, problem);
 
 	*report = (struct pxfs_check_report){.nodes = 0};
 	if (err != 0)
 		return err;
 	check.volume = volume;
+	uint64_t before = __atomic_load_n(&volume->errors_repaired, __ATOMIC_RELAXED);
 	volume->read_only =
 		(flags & PXFS_CHECK_REPAIR) == 0; // opened so, it would be on its way to the next generation
 	check.claims = kmalloc_array(volume->space.region_count, sizeof *check.claims, MEM_ZERO);
 	check.bytes = kmalloc(node_bytes(volume), 0);
 	err = check.claims == NULL || check.bytes == NULL ? ERR(ENOMEM) : volume_check(&check);
-	report->repaired = __atomic_load_n(&volume->errors_repaired, __ATOMIC_RELAXED);
+	if (err == 0)
+		err = super_slots_check(volume, !volume->read_only, &slots);
+	report->repaired = __atomic_load_n(&volume->errors_repaired, __ATOMIC_RELAXED) - before;
 	if (err == 0 && report->repaired != 0)
 		err = block_flush(volume->device);
 	for (uint32_t i = 0; check.claims != NULL && i < volume->space.region_count; i++)

@@ -117,7 +117,7 @@ static bool anything_changed(struct pxfs_volume *volume)
 		if (subvol->changed || subvol->dead_count != 0 ||
 		    le64_get(&subvol->tree.root.birth) == volume->generation)
 			return true;
-	return le64_get(&volume->refs_tree.root.birth) == volume->generation;
+	return le64_get(&volume->refs_tree.root.birth) == volume->generation || super_errors_changed(volume);
 }
 
 err_t pxfs_commit_locked(struct pxfs_volume *volume)

@@ -397,6 +397,15 @@ err_t super_read(struct pxfs_volume *volume, const char **problem) must_check;
 err_t super_write(struct pxfs_volume *volume) must_check; // volume->super, with everything but its place filled in
 uint64_t super_ring(const struct pxfs_volume *volume, uint32_t ring);
 uint32_t super_ring_sectors(const struct pxfs_volume *volume);
+bool super_errors_changed(const struct pxfs_volume *volume); // counts of errors are others than those on disk
+
+// Compares both rings' slots of the generations that mounting may choose. One that is damaged, or was not written, where the other ring's is sound, is written
+// from that with `write`; failing that is logged. No superblock is written meanwhile. Errors: -ENOMEM.
+#define PXFS_GENERATIONS_KEPT 3u // what one before the last two refers to may have been overwritten
+struct super_slots {
+	uint32_t bad, written;
+};
+err_t super_slots_check(struct pxfs_volume *volume, bool write, struct super_slots *slots) must_check;
 
 // commit.c. The epoch is held for writing and no page is dirty. Errors: -ENOSPC, -ENOMEM (nothing is lost, it may be tried again); -EIO: nothing
 // will be written any more.

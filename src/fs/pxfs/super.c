@@ -32,22 +32,33 @@ static uint64_t super_checksum(const struct pxfs_super *super)
 
 // ---- writing ----------------------------------------------------------------------------------------------------------------
 
+static uint64_t slot_place(const struct pxfs_volume *volume, uint32_t ring, uint64_t generation)
+{
+	return super_ring(volume, ring) + generation % PXFS_SLOTS * slot_sectors(volume);
+}
+
+// `slot`: a block, behind the superblock zeroes.
+static err_t slot_write(struct pxfs_volume *volume, struct pxfs_super *super, uint64_t at, uint8_t *slot)
+{
+	le64_put(&super->address, at);
+	le64_put(&super->checksum, super_checksum(super));
+	memcpy(slot, super, sizeof *super);
+	return block_write(volume->device, at, slot, slot_sectors(volume) << SECTOR_SHIFT, BLOCK_FUA);
+}
+
 err_t super_write(struct pxfs_volume *volume)
 {
 	struct pxfs_super *super = &volume->super;
 	uint64_t generation = le64_get(&super->generation);
-	uint32_t bytes = slot_sectors(volume) << SECTOR_SHIFT, written = 0;
-	uint8_t *slot = kmalloc(bytes, MEM_ZERO);
+	uint32_t written = 0;
+	uint8_t *slot = kmalloc(slot_sectors(volume) << SECTOR_SHIFT, MEM_ZERO);
 	err_t first = 0;
 
 	if (slot == NULL)
 		return ERR(ENOMEM);
 	for (uint32_t ring = 0; ring < 2; ring++) {
-		uint64_t at = super_ring(volume, ring) + generation % PXFS_SLOTS * slot_sectors(volume);
-		le64_put(&super->address, at);
-		le64_put(&super->checksum, super_checksum(super));
-		memcpy(slot, super, sizeof *super);
-		err_t err = block_write(volume->device, at, slot, bytes, BLOCK_FUA);
+		uint64_t at = slot_place(volume, ring, generation);
+		err_t err = slot_write(volume, super, at, slot);
 		written += err == 0;
 		if (err != 0)
 			log_err("pxfs: %s: superblock at sector %llu: %pe", block_name(volume->device),
@@ -188,6 +199,25 @@ static err_t candidates_find(struct pxfs_volume *volume, struct candidates *foun
 	return found->count != 0 ? 0 : read != 0 ? read : ERR(EINVAL);
 }
 
+// What mounting itself has found already is added to what the volume has counted before.
+static void errors_take_over(struct pxfs_volume *volume)
+{
+	const struct pxfs_super *super = &volume->super;
+
+	(void)__atomic_fetch_add(&volume->errors_read, le64_get(&super->errors_read), __ATOMIC_RELAXED);
+	(void)__atomic_fetch_add(&volume->errors_repaired, le64_get(&super->errors_repaired), __ATOMIC_RELAXED);
+	(void)__atomic_fetch_add(&volume->errors_lost, le64_get(&super->errors_lost), __ATOMIC_RELAXED);
+}
+
+bool super_errors_changed(const struct pxfs_volume *volume)
+{
+	const struct pxfs_super *super = &volume->super;
+
+	return __atomic_load_n(&volume->errors_read, __ATOMIC_RELAXED) != le64_get(&super->errors_read) ||
+	       __atomic_load_n(&volume->errors_repaired, __ATOMIC_RELAXED) != le64_get(&super->errors_repaired) ||
+	       __atomic_load_n(&volume->errors_lost, __ATOMIC_RELAXED) != le64_get(&super->errors_lost);
+}
+
 err_t super_read(struct pxfs_volume *volume, const char **problem)
 {
 	struct candidates *found = kmalloc(sizeof *found, MEM_ZERO);
@@ -211,8 +241,92 @@ err_t super_read(struct pxfs_volume *volume, const char **problem)
 		found->problem = "no superblock leads to trees that can be read";
 		err = ERR(EBADMSG);
 	}
+	if (chosen)
+		errors_take_over(volume);
 	if (err != 0 && found != NULL)
 		*problem = found->problem;
 	kfree(found);
+	return err;
+}
+
+// ---- repair -----------------------------------------------------------------------------------------------------------------
+
+enum slot_state {
+	SLOT_SOUND,
+	SLOT_STALE, // sound, of a generation before, or never written
+	SLOT_NEWER, // of one that mounting has passed over
+	SLOT_BAD
+};
+
+static bool is_zero(const uint8_t *bytes, uint32_t size_bytes)
+{
+	for (uint32_t i = 0; i < size_bytes; i++)
+		if (bytes[i] != 0)
+			return false;
+	return true;
+}
+
+static enum slot_state slot_judge(struct pxfs_volume *volume, uint32_t ring, uint64_t generation, uint8_t *slot)
+{
+	const struct pxfs_super *super = (const struct pxfs_super *)slot;
+	uint64_t at = slot_place(volume, ring, generation);
+
+	if (block_read(volume->device, at, slot, slot_sectors(volume) << SECTOR_SHIFT) != 0)
+		return SLOT_BAD;
+	if (is_zero(slot, sizeof *super))
+		return SLOT_STALE;
+	if (super_problem(super, at, block_sectors(volume->device)) != NULL ||
+	    memcmp(super->volume, volume->identity, sizeof super->volume) != 0)
+		return SLOT_BAD;
+	uint64_t found = le64_get(&super->generation);
+	return found == generation ? SLOT_SOUND : found < generation ? SLOT_STALE : SLOT_NEWER;
+}
+
+// One that is stale may be so because the power went between the two writes, which is no error.
+static void slot_mend(struct pxfs_volume *volume, uint32_t ring, struct pxfs_super *super, bool bad, bool write,
+		      struct super_slots *slots)
+{
+	uint64_t at = slot_place(volume, ring, le64_get(&super->generation));
+	uint8_t *slot = kmalloc(slot_sectors(volume) << SECTOR_SHIFT, MEM_ZERO);
+
+	slots->bad += bad;
+	if (bad)
+		(void)__atomic_fetch_add(&volume->errors_read, 1, __ATOMIC_RELAXED);
+	if (bad)
+		log_warn("pxfs: %s: superblock at sector %llu is damaged", block_name(volume->device),
+			 (unsigned long long)at);
+	err_t err = slot == NULL ? ERR(ENOMEM) : write ? slot_write(volume, super, at, slot) : 0;
+	if (err != 0)
+		log_err("pxfs: %s: superblock at sector %llu: %pe", block_name(volume->device), (unsigned long long)at,
+			ERR_PTR(err));
+	kfree(slot);
+	if (err != 0 || !write)
+		return;
+	slots->written++;
+	if (bad)
+		(void)__atomic_fetch_add(&volume->errors_repaired, 1, __ATOMIC_RELAXED);
+	log_notice("pxfs: %s: superblock at sector %llu written again", block_name(volume->device),
+		   (unsigned long long)at);
+}
+
+err_t super_slots_check(struct pxfs_volume *volume, bool write, struct super_slots *slots)
+{
+	uint32_t bytes = slot_sectors(volume) << SECTOR_SHIFT;
+	uint8_t *slot[2] = {kmalloc(bytes, 0), kmalloc(bytes, 0)};
+	uint64_t newest = le64_get(&volume->super.generation);
+	err_t err = slot[0] == NULL || slot[1] == NULL ? ERR(ENOMEM) : 0;
+
+	*slots = (struct super_slots){.bad = 0};
+	for (uint32_t back = 0; back < PXFS_GENERATIONS_KEPT && newest > back && err == 0; back++) {
+		enum slot_state state[2];
+		for (uint32_t ring = 0; ring < 2; ring++)
+			state[ring] = slot_judge(volume, ring, newest - back, slot[ring]);
+		for (uint32_t ring = 0; ring < 2; ring++)
+			if (state[ring] == SLOT_SOUND && (state[1 - ring] == SLOT_STALE || state[1 - ring] == SLOT_BAD))
+				slot_mend(volume, 1 - ring, (struct pxfs_super *)slot[ring],
+					  state[1 - ring] == SLOT_BAD, write, slots);
+	}
+	kfree(slot[0]);
+	kfree(slot[1]);
 	return err;
 }

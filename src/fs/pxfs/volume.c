@@ -63,6 +63,7 @@ static void volume_free(struct pxfs_volume *volume, bool trees)
 err_t volume_open(const char *device, bool read_only, struct pxfs_volume **out, const char **problem)
 {
 	struct pxfs_volume *volume = NULL;
+	struct super_slots slots;
 	bool trees = false;
 	err_t err = volume_make(device, read_only, "PXFS", &volume);
 
@@ -82,6 +83,8 @@ err_t volume_open(const char *device, bool read_only, struct pxfs_volume **out, 
 		err = nodes_spare(volume);
 	if (err == 0)
 		err = space_load(volume);
+	if (err == 0 && !volume->read_only)
+		err = super_slots_check(volume, true, &slots);
 	if (err == 0 && !volume->read_only)
 		err = space_advance(volume);
 	volume->deletions = !volume->read_only; // until somebody has looked
@@ -106,7 +109,7 @@ err_t volume_close(struct pxfs_volume *volume)
 {
 	err_t err = 0;
 
-	if (!volume->read_only && volume->cache.dirty != 0) {
+	if (!volume->read_only && (volume->cache.dirty != 0 || super_errors_changed(volume))) {
 		rwlock_write_lock(&volume->epoch);
 		err = volume_checkpoint(volume);
 		rwlock_write_unlock(&volume->epoch);
