@@ -291,6 +291,11 @@ struct superblock {
 	struct dentry_lru lrus[DENTRY_LRUS]; // a dentry is in the one of the CPU that made it
 };
 
+// The superblock made after `held`, counted (NULL: the first), for which it gives back `held`; NULL: no more. Who counts one keeps it from being unmounted until
+// superblock_put(). Thread context, sleeps.
+struct superblock *superblock_next(struct superblock *held) must_check;
+void superblock_put(struct superblock *sb);
+
 // Frees the memory around an inode after a grace period; free runs in the service thread.
 void inode_free_later(struct inode *inode, void (*fn)(struct rcu_head *));
 

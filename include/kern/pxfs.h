@@ -59,4 +59,33 @@ enum pxfs_check_flags {
 err_t pxfs_check_volume(const char *device, uint32_t flags, void (*say)(void *arg, const char *text), void *arg,
 			struct pxfs_check_report *report, const char **problem) must_check;
 
+// What a scrub came to, or has come to so far.
+struct pxfs_scrub_report {
+	uint64_t nodes, extents, bytes; // that were read; bytes: of extents, as they are stored
+	uint64_t bytes_used;            // of the volume when it began, about: nodes with their copies, data, what rests
+	uint64_t damaged;               // copies of nodes, and superblocks
+	uint64_t repaired;              // of them
+	uint64_t lost_nodes, lost_extents;
+	bool stopped; // it is not the whole volume
+};
+
+enum pxfs_scrub_flags {
+	PXFS_SCRUB_REPAIR = 1u << 0 // writes a damaged copy again from what is sound
+};
+
+struct pxfs_scrub_calls {
+	// What is lost, with text for people: the subvolume, the inode and where it is cheap its path, the offset. NULL: nobody is told.
+	void (*say)(void *arg, const char *text);
+	// Often; false: the scrub is to stop. NULL: it goes on to the end.
+	bool (*progress)(void *arg, const struct pxfs_scrub_report *report);
+	void *arg;
+};
+
+// Reads all of a volume, both copies of each node, all data and the superblocks, and compares them with their checksums. `where`: a device, or a path on a volume that is
+// mounted. Others may use it meanwhile: what they write during the scrub is not looked at, and nobody waits for longer than it takes to read some nodes. It stops when
+// the last one unmounts the volume. What was found is counted in the superblock. Memory: 1.2 MiB, and a bit a block of regions with nodes. Thread context, sleeps. Errors:
+// those of mounting (*problem), -EINVAL (*problem: no PXFS is there), -ENOMEM, those of a commit; what is damaged or lost is no error.
+err_t pxfs_scrub(const char *where, uint32_t flags, const struct pxfs_scrub_calls *calls,
+		 struct pxfs_scrub_report *report, const char **problem) must_check;
+
 #endif

@@ -166,5 +166,5 @@ static const struct monitor_command cmd_info = {"pxfs-info", "DEVICE", "show wha
 
 const struct monitor_command *const pxfs_commands[] = {&pxfs_cmd_clone,    &cmd_fsck,
 						       &cmd_mkfs,          &cmd_info,
-						       &pxfs_cmd_rollback, &pxfs_cmd_snapshot,
+						       &pxfs_cmd_rollback, &pxfs_cmd_scrub, &pxfs_cmd_snapshot,
 						       &pxfs_cmd_subvol,   NULL};

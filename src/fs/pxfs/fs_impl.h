@@ -183,6 +183,7 @@ int32_t pxfs_complain(struct monitor_session *session, const char *command, cons
 		      err_t err); // says what went wrong; 1
 extern const struct monitor_command pxfs_cmd_snapshot, pxfs_cmd_clone, pxfs_cmd_rollback,
 	pxfs_cmd_subvol; // cmd_snapshot.c
+extern const struct monitor_command pxfs_cmd_scrub; // cmd_scrub.c
 
 // fs_xattr.c
 err_t pxfs_xattr_get(struct inode *inode, const char *name, void *value, size_t *size_bytes) must_check;

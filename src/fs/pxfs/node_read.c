@@ -95,31 +95,48 @@ static err_t copy_read(struct pxfs_volume *volume, const struct pxfs_pointer *po
 	return err;
 }
 
-static void copy_repair(struct pxfs_volume *volume, uint64_t address, const uint8_t *bytes)
+static bool copy_repair(struct pxfs_volume *volume, uint64_t address, const uint8_t *bytes)
 {
 	if (volume->read_only || (block_flags(volume->device) & BLOCK_READ_ONLY) != 0)
-		return;
+		return false;
 	if (block_write(volume->device, address, bytes, node_bytes(volume), 0) != 0)
-		return;
+		return false;
 	(void)__atomic_fetch_add(&volume->errors_repaired, 1, __ATOMIC_RELAXED);
 	log_notice("pxfs: %s: node at sector %llu repaired from its copy", block_name(volume->device),
 		   (unsigned long long)address);
+	return true;
+}
+
+uint32_t node_copies_read(struct pxfs_volume *volume, const struct pxfs_pointer *pointer, uint32_t level,
+			  uint8_t *bytes[2])
+{
+	uint32_t copies = le64_get(&pointer->address[1]) != 0 ? 2 : 1, bad = 0;
+
+	for (uint32_t copy = 0; copy < copies; copy++)
+		if (copy_read(volume, pointer, copy, level, bytes[copy]) != 0)
+			bad |= 1u << copy;
+	return bad;
+}
+
+bool node_copy_write(struct pxfs_volume *volume, const struct pxfs_pointer *pointer, uint32_t copy,
+		     const uint8_t *bytes)
+{
+	return copy_repair(volume, le64_get(&pointer->address[copy]), bytes);
 }
 
 uint32_t node_copies_check(struct pxfs_volume *volume, const struct pxfs_pointer *pointer, uint32_t level,
 			   uint8_t *bytes, uint32_t *repaired)
 {
 	uint32_t copies = le64_get(&pointer->address[1]) != 0 ? 2 : 1, bad = 0, wrong = 0;
-	uint64_t before = __atomic_load_n(&volume->errors_repaired, __ATOMIC_RELAXED);
 
+	*repaired = 0;
 	for (uint32_t copy = 0; copy < copies; copy++) {
 		bool sound = copy_read(volume, pointer, copy, level, bytes) == 0;
 		wrong = sound ? wrong : copy;
 		bad += !sound;
 	}
 	if (bad == 1 && copies == 2 && copy_read(volume, pointer, 1 - wrong, level, bytes) == 0)
-		copy_repair(volume, le64_get(&pointer->address[wrong]), bytes);
-	*repaired = (uint32_t)(__atomic_load_n(&volume->errors_repaired, __ATOMIC_RELAXED) - before);
+		*repaired = copy_repair(volume, le64_get(&pointer->address[wrong]), bytes);
 	return bad;
 }
 
@@ -132,7 +149,7 @@ err_t node_read(struct pxfs_volume *volume, const struct pxfs_pointer *pointer, 
 		goto out;
 	err = copy_read(volume, pointer, 1, level, bytes);
 	if (err == 0)
-		copy_repair(volume, le64_get(&pointer->address[0]), bytes);
+		(void)copy_repair(volume, le64_get(&pointer->address[0]), bytes);
 out:
 	if (err != 0)
 		(void)__atomic_fetch_add(&volume->errors_lost, 1, __ATOMIC_RELAXED);

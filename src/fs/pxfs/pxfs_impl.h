@@ -297,6 +297,12 @@ void node_pointer(const struct pxfs_node *node, struct pxfs_pointer *pointer); /
 uint32_t node_copies_check(struct pxfs_volume *volume, const struct pxfs_pointer *pointer, uint32_t level,
 			   uint8_t *bytes, uint32_t *repaired);
 
+// The same in parts. read: each copy into a buffer of its own; the bits of those that are damaged. write: one from sound bytes; false: it was not written.
+uint32_t node_copies_read(struct pxfs_volume *volume, const struct pxfs_pointer *pointer, uint32_t level,
+			  uint8_t *bytes[2]);
+bool node_copy_write(struct pxfs_volume *volume, const struct pxfs_pointer *pointer, uint32_t copy,
+		     const uint8_t *bytes) must_check;
+
 // Reads and checks a node, from its other copy when the first is no good. Errors: -EIO, -EBADMSG.
 err_t node_read(struct pxfs_volume *volume, const struct pxfs_pointer *pointer, uint32_t level,
 		uint8_t *bytes) must_check;
@@ -403,7 +409,7 @@ bool super_errors_changed(const struct pxfs_volume *volume); // counts of errors
 // from that with `write`; failing that is logged. No superblock is written meanwhile. Errors: -ENOMEM.
 #define PXFS_GENERATIONS_KEPT 3u // what one before the last two refers to may have been overwritten
 struct super_slots {
-	uint32_t bad, written;
+	uint32_t bad, repaired;
 };
 err_t super_slots_check(struct pxfs_volume *volume, bool write, struct super_slots *slots) must_check;
 

@@ -302,7 +302,7 @@ static void slot_mend(struct pxfs_volume *volume, uint32_t ring, struct pxfs_sup
 	kfree(slot);
 	if (err != 0 || !write)
 		return;
-	slots->written++;
+	slots->repaired += bad;
 	if (bad)
 		(void)__atomic_fetch_add(&volume->errors_repaired, 1, __ATOMIC_RELAXED);
 	log_notice("pxfs: %s: superblock at sector %llu written again", block_name(volume->device),

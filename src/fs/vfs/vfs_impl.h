@@ -252,11 +252,9 @@ static inline bool path_equal(const struct path *a, const struct path *b)
 	return a->mount == b->mount && a->dentry == b->dentry;
 }
 
-// super.c. superblock_next: the one made after `held`, counted (NULL: the first), for which it gives back `held`; NULL: no more.
-struct superblock *superblock_next(struct superblock *held) must_check;
+// super.c
 err_t superblock_make(const char *type, const char *source, const char *options, uint32_t flags,
 		      struct superblock **out, const char **problem) must_check;
-void superblock_put(struct superblock *sb);
 
 // mapping.c: how large a node of the tree is.
 size_t mapping_node_bytes(void);
