@@ -59,6 +59,16 @@ enum pxfs_check_flags {
 err_t pxfs_check_volume(const char *device, uint32_t flags, void (*say)(void *arg, const char *text), void *arg,
 			struct pxfs_check_report *report, const char **problem) must_check;
 
+struct pxfs_sizes {
+	uint64_t old_bytes, new_bytes;
+};
+
+// Makes a volume larger, mounted or not: size_bytes, or 0: as large as its device. A power cut leaves it as large as it was, or as it is to be. The same size is no
+// error, but a smaller one is. `where` as for pxfs_scrub(). When a commit fails with -ENOSPC or -ENOMEM the volume is larger in memory, and on disk from the
+// next commit on. Thread context, sleeps. Errors: those of mounting, -EINVAL (with *problem: smaller, larger than the device, by too little), -EROFS, -EIO, -ENOMEM,
+// -ENOSPC.
+err_t pxfs_grow(const char *where, uint64_t size_bytes, struct pxfs_sizes *sizes, const char **problem) must_check;
+
 // What a scrub came to, or has come to so far.
 struct pxfs_scrub_report {
 	uint64_t nodes, extents, bytes; // that were read; bytes: of extents, as they are stored

@@ -45,6 +45,8 @@ static bool option_parse(char option, const char *value, struct pxfs_format_para
 		return size_parse(value, &params->block_bytes);
 	case 'n':
 		return size_parse(value, &params->node_bytes);
+	case 's':
+		return str_to_size(value, &params->size_bytes) == 0 && params->size_bytes != 0;
 	case 'm':
 		return str_to_u32(value, 10, &params->copies) == 0;
 	default:
@@ -159,12 +161,11 @@ static const struct monitor_command cmd_fsck = {
 	"fsck", "[-d] [-r] DEVICE", "check a PXFS volume that is not mounted; -d: its data too; -r: repair copies",
 	run_fsck, NULL};
 static const struct monitor_command cmd_mkfs = {
-	"mkfs", "[-L LABEL] [-c lz4|zstd|none[:LEVEL]] [-b BLOCK] [-n NODE] [-m COPIES] DEVICE",
+	"mkfs", "[-L LABEL] [-c lz4|zstd|none[:LEVEL]] [-b BLOCK] [-n NODE] [-m COPIES] [-s SIZE] DEVICE",
 	"make an empty PXFS volume on a block device", run_mkfs, NULL};
 static const struct monitor_command cmd_info = {"pxfs-info", "DEVICE", "show what a PXFS volume says of itself",
 						run_info, NULL};
 
-const struct monitor_command *const pxfs_commands[] = {&pxfs_cmd_clone,    &cmd_fsck,
-						       &cmd_mkfs,          &cmd_info,
-						       &pxfs_cmd_rollback, &pxfs_cmd_scrub, &pxfs_cmd_snapshot,
-						       &pxfs_cmd_subvol,   NULL};
+const struct monitor_command *const pxfs_commands[] = {
+	&pxfs_cmd_clone,    &cmd_fsck,       &cmd_mkfs,          &cmd_info,        &pxfs_cmd_resize,
+	&pxfs_cmd_rollback, &pxfs_cmd_scrub, &pxfs_cmd_snapshot, &pxfs_cmd_subvol, NULL};

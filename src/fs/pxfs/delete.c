@@ -69,20 +69,10 @@ static err_t going_find(struct going *going)
 	return err != -ENOENT ? err : best != 0 ? 0 : -ENOENT;
 }
 
-static struct pxfs_subvol *in_use(struct pxfs_volume *volume, uint64_t id)
-{
-	struct pxfs_subvol *subvol = NULL;
-
-	list_for_each (subvol, &volume->subvols, link)
-		if (subvol->id == id)
-			return subvol;
-	return NULL;
-}
-
 // What the one behind has noted as dead belongs to the lists; from now on it shares with the one before only.
 static err_t between_begin(struct going *going)
 {
-	struct pxfs_subvol *next = in_use(going->volume, going->next_id);
+	struct pxfs_subvol *next = subvol_in_use(going->volume, going->next_id);
 	err_t err = 0;
 
 	if (next != NULL) {
@@ -286,7 +276,7 @@ static err_t origin_let_go(struct going *going)
 
 static err_t last_step(struct going *going, bool *done)
 {
-	struct pxfs_subvol *subvol = in_use(going->volume, going->id);
+	struct pxfs_subvol *subvol = subvol_in_use(going->volume, going->id);
 	uint32_t budget = STEP_LEAVES;
 
 	if (subvol == NULL)

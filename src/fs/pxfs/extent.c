@@ -104,8 +104,8 @@ static bool piece_is_sound(const struct pxfs_volume *volume, const struct pxfs_p
 	if (address == 0)
 		return true;
 	return cluster <= 1u << PXFS_CLUSTER_SHIFT_MAX && le32_get(&extent->into) + length <= cluster && stored != 0 &&
-	       stored <= cluster && address < volume->sectors && stored_sectors(extent) <= volume->sectors - address &&
-	       extent->method < PXFS_METHOD_COUNT;
+	       stored <= cluster && address < volume_sectors(volume) &&
+	       stored_sectors(extent) <= volume_sectors(volume) - address && extent->method < PXFS_METHOD_COUNT;
 }
 
 static err_t piece_at(struct pxfs_subvol *subvol, struct pxfs_path *path, uint64_t ino, struct pxfs_piece *piece,

@@ -28,26 +28,6 @@ static bool more_may_come(struct pxfs_mount *mount)
 	return may;
 }
 
-// What rests comes back by generations, so one is closed whether anything has changed or not.
-static err_t generation_close(struct pxfs_mount *mount)
-{
-	struct pxfs_volume *volume = mount->volume;
-
-	rwlock_read_lock(&volume->epoch);
-	uint64_t before = volume->generation;
-	rwlock_read_unlock(&volume->epoch);
-	err_t err = pxfs_commit(mount);
-	if (err != 0)
-		return err;
-	rwlock_write_lock(&volume->epoch);
-	if (volume->generation == before)
-		err = pxfs_commit_locked(volume); // somebody may have been here in between
-	if (err == 0 && volume->generation == before)
-		err = volume_checkpoint(volume);
-	rwlock_write_unlock(&volume->epoch);
-	return err;
-}
-
 // Space is short, and something is being deleted: all of it now. True: some was.
 static err_t deletions_finish(struct pxfs_mount *mount, bool *some)
 {
@@ -59,7 +39,7 @@ static err_t deletions_finish(struct pxfs_mount *mount, bool *some)
 		err = pxfs_delete_step(mount->volume, &more);
 		*some = *some || more;
 		if (err == 0 && more)
-			err = generation_close(mount);
+			err = pxfs_generation_close(mount);
 	}
 	return err;
 }
@@ -94,7 +74,7 @@ err_t epoch_enter_for(struct pxfs_mount *mount, uint32_t wish_sectors)
 		if (err == 0 && last && !some)
 			return ERR(ENOSPC);
 		if (err == 0)
-			err = generation_close(mount);
+			err = pxfs_generation_close(mount);
 		if (err != 0)
 			return err;
 		tries = some ? 0 : tries;
@@ -120,7 +100,7 @@ static bool anything_changed(struct pxfs_volume *volume)
 	return le64_get(&volume->refs_tree.root.birth) == volume->generation || super_errors_changed(volume);
 }
 
-err_t pxfs_commit_locked(struct pxfs_volume *volume)
+static err_t close_locked(struct pxfs_volume *volume, bool always)
 {
 	struct pxfs_mount *mount = NULL;
 	err_t err = 0;
@@ -134,11 +114,21 @@ err_t pxfs_commit_locked(struct pxfs_volume *volume)
 		if (err != 0)
 			return err;
 	}
-	return anything_changed(volume) ? volume_checkpoint(volume) : 0;
+	return always || anything_changed(volume) ? volume_checkpoint(volume) : 0;
+}
+
+err_t pxfs_commit_locked(struct pxfs_volume *volume)
+{
+	return close_locked(volume, false);
+}
+
+err_t pxfs_generation_close_locked(struct pxfs_volume *volume)
+{
+	return close_locked(volume, true);
 }
 
 // First what takes long, while others go on; then the rest, while nobody does.
-err_t pxfs_commit(struct pxfs_mount *mount)
+static err_t epoch_close(struct pxfs_mount *mount, bool always)
 {
 	struct pxfs_volume *volume = mount->volume;
 
@@ -147,7 +137,17 @@ err_t pxfs_commit(struct pxfs_mount *mount)
 	err_t err = mount->sb->flusher != NULL ? cache_flush_all(mount->sb) : 0;
 	rwlock_write_lock(&volume->epoch);
 	if (err == 0)
-		err = pxfs_commit_locked(volume);
+		err = close_locked(volume, always);
 	rwlock_write_unlock(&volume->epoch);
 	return err;
+}
+
+err_t pxfs_commit(struct pxfs_mount *mount)
+{
+	return epoch_close(mount, false);
+}
+
+err_t pxfs_generation_close(struct pxfs_mount *mount)
+{
+	return epoch_close(mount, true);
 }

@@ -77,6 +77,9 @@ void epoch_leave(struct pxfs_mount *mount);
 // Closes the epoch: everything before is durable. Not within one. Errors: -EIO, -ENOSPC, -ENOMEM.
 err_t pxfs_commit(struct pxfs_mount *mount) must_check;
 err_t pxfs_commit_locked(struct pxfs_volume *volume) must_check; // the epoch is held for writing
+err_t pxfs_generation_close(struct pxfs_mount *mount)
+	must_check; // whether anything has changed or not: what rests comes back by generations
+err_t pxfs_generation_close_locked(struct pxfs_volume *volume) must_check;
 #define PXFS_DIRTY_INODES_MAX 4096u
 
 // fs_inode.c
@@ -182,8 +185,9 @@ struct monitor_session;
 int32_t pxfs_complain(struct monitor_session *session, const char *command, const char *device, const char *problem,
 		      err_t err); // says what went wrong; 1
 extern const struct monitor_command pxfs_cmd_snapshot, pxfs_cmd_clone, pxfs_cmd_rollback,
-	pxfs_cmd_subvol; // cmd_snapshot.c
-extern const struct monitor_command pxfs_cmd_scrub; // cmd_scrub.c
+	pxfs_cmd_subvol;                             // cmd_snapshot.c
+extern const struct monitor_command pxfs_cmd_resize; // cmd_resize.c
+extern const struct monitor_command pxfs_cmd_scrub;  // cmd_scrub.c
 
 // fs_xattr.c
 err_t pxfs_xattr_get(struct inode *inode, const char *name, void *value, size_t *size_bytes) must_check;

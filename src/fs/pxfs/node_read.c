@@ -44,7 +44,7 @@ static const char *inner_problem(const struct pxfs_volume *volume, const uint8_t
 			return "children are out of order";
 		for (uint32_t copy = 0; copy < 2; copy++) {
 			uint64_t address = le64_get(&children[i].pointer.address[copy]);
-			if ((address == 0 && copy == 0) || address > volume->sectors - sectors ||
+			if ((address == 0 && copy == 0) || address > volume_sectors(volume) - sectors ||
 			    address % block_sectors_of(volume) != 0)
 				return "a child lies outside the volume";
 		}

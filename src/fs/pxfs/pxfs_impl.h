@@ -185,7 +185,7 @@ struct pxfs_volume {
 	bool read_only;
 	uint32_t failed; // atomic: error number of a commit that failed; nothing is written any more
 	uint32_t block_shift, node_shift, copies;
-	uint64_t sectors;
+	uint64_t sectors; // atomic: volume_sectors()
 	uint8_t identity[16];
 	uint64_t identity_word; // its first half
 	uint64_t hash_seed;
@@ -199,10 +199,16 @@ struct pxfs_volume {
 	struct list subvols;                                // struct pxfs_subvol that are open; epoch
 	struct list mounts;                                 // struct pxfs_mount; epoch
 	struct list_node link;                              // pxfs_state.volumes
-	uint32_t users;                                     // of volume_take(); pxfs_state.lock
+	uint32_t users;                                     // of volume_take(); changed under pxfs_state.lock; atomic
 	bool deletions;                                     // something is being deleted; epoch
 	uint64_t errors_read, errors_repaired, errors_lost; // atomic
 };
+
+// Grows, under space.lock with the epoch held for writing; so who holds either may read the field.
+static inline uint64_t volume_sectors(const struct pxfs_volume *volume)
+{
+	return __atomic_load_n(&volume->sectors, __ATOMIC_RELAXED);
+}
 
 static inline uint32_t node_bytes(const struct pxfs_volume *volume)
 {
@@ -346,6 +352,7 @@ err_t tree_prune(struct pxfs_subvol *subvol, tree_prune_fn *fn, uint32_t *budget
 // space.c
 err_t space_init(struct pxfs_volume *volume) must_check;
 void space_fini(struct pxfs_volume *volume);
+uint64_t space_margin(const struct pxfs_volume *volume); // what is kept for taking away, and for checkpoints
 
 // `sectors`, whole blocks, side by side; marked as used. `locked`: the space lock is held, for it guards the space tree too. Errors: -ENOSPC, -ENOMEM,
 // those of node_get().
@@ -374,6 +381,7 @@ err_t space_advance(struct pxfs_volume *volume) must_check; // a generation has 
 // number. Errors: -ENOENT, -EUCLEAN with *problem, -EBUSY, -ENOMEM, those of trees.
 err_t subvol_open(struct pxfs_volume *volume, uint64_t id, struct pxfs_subvol **out, const char **problem) must_check;
 void subvol_close(struct pxfs_subvol *subvol);
+struct pxfs_subvol *subvol_in_use(struct pxfs_volume *volume, uint64_t id); // NULL: nobody uses it; the epoch is held
 struct pxfs_subvol *subvol_make(struct pxfs_volume *volume, uint64_t id,
 				const struct pxfs_subvolume *item) must_check; // NULL: no memory
 

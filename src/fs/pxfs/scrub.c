@@ -20,7 +20,7 @@ void scrub_say(struct scrub *scrub, const char *format, ...)
 
 bool scrub_goes_on(struct scrub *scrub)
 {
-	bool on = !volume_is_left(&scrub->use) && !scrub->report->stopped;
+	bool on = !(scrub->shared && volume_is_left(scrub->volume)) && !scrub->report->stopped;
 
 	if (on && scrub->calls->progress != NULL)
 		on = scrub->calls->progress(scrub->calls->arg, scrub->report);
@@ -96,33 +96,25 @@ static void level_set(struct scrub *scrub, uint32_t index, const struct pxfs_nod
 
 // ---- entering a tree ----------------------------------------------------------------------------------------------------------------
 
-static struct pxfs_subvol *subvol_open_find(struct pxfs_volume *volume, uint64_t id)
+// One that nobody has open does not change while the epoch is held.
+// One that is going has no tree any more, or not all of it.
+static bool is_whole(const struct pxfs_subvolume *item)
 {
-	struct pxfs_subvol *subvol = NULL;
-
-	list_for_each (subvol, &volume->subvols, link)
-		if (subvol->id == id)
-			return subvol;
-	return NULL;
+	return (le64_get(&item->flags) & (PXFS_SUBVOLUME_GOING | PXFS_SUBVOLUME_LAST)) == 0;
 }
 
-// One that nobody has open does not change while the epoch is held.
 static err_t closed_load(struct scrub *scrub)
 {
-	struct pxfs_tree *root = &scrub->volume->root_tree;
-	struct pxfs_where where = {scrub->tree, PXFS_SUBVOLUME, 0};
 	struct pxfs_subvolume *item = kmalloc(sizeof *item, 0);
-	uint32_t size = sizeof *item;
+	err_t err = item == NULL ? ERR(ENOMEM) : subvol_item_get(scrub->volume, scrub->tree, item);
 
-	if (item == NULL)
-		return ERR(ENOMEM);
-	rwlock_read_lock(&root->lock);
-	err_t err = tree_get(root, &where, item, &size);
-	rwlock_read_unlock(&root->lock);
+	if (err == 0 && !is_whole(item))
+		err = -ENOENT;
 	scrub->closed.id = scrub->tree;
-	scrub->closed.root = item->root;
+	if (err == 0)
+		scrub->closed.root = item->root;
 	kfree(item);
-	return err == 0 && size != sizeof *item ? ERR(EUCLEAN) : err;
+	return err;
 }
 
 err_t scrub_enter(struct scrub *scrub, struct pxfs_tree **tree)
@@ -139,7 +131,7 @@ err_t scrub_enter(struct scrub *scrub, struct pxfs_tree **tree)
 		*tree = &volume->space_tree;
 	else if (scrub->tree == PXFS_TREE_REFS)
 		*tree = &volume->refs_tree;
-	else if ((subvol = subvol_open_find(volume, scrub->tree)) != NULL)
+	else if ((subvol = subvol_in_use(volume, scrub->tree)) != NULL && is_whole(&subvol->item))
 		*tree = &subvol->tree;
 	if (*tree == NULL) {
 		err = closed_load(scrub);
@@ -357,26 +349,18 @@ static err_t tree_scrub(struct scrub *scrub, uint64_t id)
 
 static err_t subvolume_next(struct pxfs_volume *volume, uint64_t *id, bool *there)
 {
-	struct pxfs_where where = {*id + 1, 0, 0};
-	struct pxfs_path path;
-	const uint8_t *data = NULL;
-	uint32_t size = 0;
-	bool exact = false;
+	struct pxfs_subvolume *item = kmalloc(sizeof *item, 0);
+	err_t err = item == NULL ? ERR(ENOMEM) : 0;
 
 	rwlock_read_lock(&volume->epoch);
-	rwlock_read_lock(&volume->root_tree.lock);
-	err_t err = tree_find(&volume->root_tree, &where, &path, &exact);
 	do {
-		*there = false;
 		if (err == 0)
-			err = path_item(&path, &where, &data, &size, there);
-		path_step(&path);
-	} while (err == 0 && *there && where.type != PXFS_SUBVOLUME);
-	path_release(&path);
-	rwlock_read_unlock(&volume->root_tree.lock);
+			err = subvol_next(volume, id, item);
+	} while (err == 0 && !is_whole(item));
 	rwlock_read_unlock(&volume->epoch);
-	*id = where.object;
-	return err;
+	kfree(item);
+	*there = err == 0;
+	return err == -ENOENT ? 0 : err;
 }
 
 static err_t volume_scrub(struct scrub *scrub)
@@ -452,22 +436,22 @@ err_t pxfs_scrub(const char *where, uint32_t flags, const struct pxfs_scrub_call
 	*problem = NULL;
 	if (scrub == NULL)
 		return ERR(ENOMEM);
-	err_t err = volume_use(where, !repair, &scrub->use, problem);
+	err_t err = volume_use(where, !repair, &scrub->volume, problem);
 	if (err != 0) {
 		kfree(scrub);
 		return err;
 	}
-	struct pxfs_use use = scrub->use;
-	scrub->volume = use.volume;
+	struct pxfs_volume *volume = scrub->volume;
+	scrub->shared = !volume_is_left(volume);
 	scrub->flags = flags;
 	scrub->calls = calls;
 	scrub->report = report;
-	if (use.sb != NULL && pxfs_commit(use.sb->data) != 0) // what is only in memory yet is looked at too
-		log_warn("pxfs: %s: a scrub begins without what could not be written", block_name(use.volume->device));
+	if (volume_commit(volume) != 0) // what is only in memory yet is looked at too
+		log_warn("pxfs: %s: a scrub begins without what could not be written", block_name(volume->device));
 	err = scrub_make(scrub);
 	if (err == 0)
 		err = volume_scrub(scrub);
 	scrub_free(scrub);
-	err_t closed = volume_unuse(&use);
+	err_t closed = volume_unuse(volume);
 	return err != 0 ? err : closed;
 }

@@ -15,8 +15,8 @@ static bool is_sound(const struct pxfs_volume *volume, const struct pxfs_extent 
 {
 	uint64_t address = le64_get(&extent->address), stored = le32_get(&extent->stored);
 
-	return stored != 0 && stored <= STORED_MAX && address < volume->sectors &&
-	       DIV_ROUND_UP(stored, (uint64_t)SECTOR_SIZE) <= volume->sectors - address;
+	return stored != 0 && stored <= STORED_MAX && address < volume_sectors(volume) &&
+	       DIV_ROUND_UP(stored, (uint64_t)SECTOR_SIZE) <= volume_sectors(volume) - address;
 }
 
 // Whether what lies there is what was written.

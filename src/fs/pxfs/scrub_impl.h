@@ -39,7 +39,7 @@ struct scrub_level {
 };
 
 struct scrub {
-	struct pxfs_use use;
+	bool shared; // somebody else used the volume when this began
 	struct pxfs_volume *volume;
 	uint32_t flags; // enum pxfs_scrub_flags
 	const struct pxfs_scrub_calls *calls;

@@ -66,16 +66,6 @@ static err_t name_lookup(struct change *change, const char *name, uint64_t *id, 
 	return err == -ENOENT ? refuse(change, "the volume has no subvolume of that name", ERR(ENOENT)) : err;
 }
 
-static struct pxfs_subvol *mounted(struct pxfs_volume *volume, uint64_t id)
-{
-	struct pxfs_subvol *subvol = NULL;
-
-	list_for_each (subvol, &volume->subvols, link)
-		if (subvol->id == id)
-			return subvol;
-	return NULL;
-}
-
 static void item_begin(struct pxfs_volume *volume, struct pxfs_subvolume *item)
 {
 	le64_put(&item->created, volume->generation - 1);
@@ -197,7 +187,7 @@ static err_t clone_make(struct change *change)
 
 static err_t may_go(struct change *change, uint64_t id, const struct pxfs_subvolume *item)
 {
-	if (mounted(change->volume, id) != NULL)
+	if (subvol_in_use(change->volume, id) != NULL)
 		return refuse(change, "it is mounted", ERR(EBUSY));
 	if (le64_get(&item->users) != 0)
 		return refuse(change, "clones were made of it, and need it", ERR(EBUSY));
@@ -290,7 +280,7 @@ static err_t rollback(struct change *change)
 		err = name_lookup(change, change->names->name, &to, &snapshot);
 	if (err == 0 && (has_flag(&head, PXFS_SUBVOLUME_SNAPSHOT) || !has_flag(&snapshot, PXFS_SUBVOLUME_SNAPSHOT)))
 		err = refuse(change, "a subvolume is rolled back to a snapshot", ERR(EINVAL));
-	if (err == 0 && mounted(change->volume, of) != NULL)
+	if (err == 0 && subvol_in_use(change->volume, of) != NULL)
 		err = refuse(change, "the subvolume is mounted", ERR(EBUSY));
 	if (err == 0)
 		err = newer_ones(change, le64_get(&head.previous), to, false);

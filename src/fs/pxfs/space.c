@@ -6,6 +6,11 @@
 
 #define RANGES_FIRST 64u
 
+uint64_t space_margin(const struct pxfs_volume *volume)
+{
+	return MIN(volume->sectors / 64, MIB(64) >> SECTOR_SHIFT) + 64 * node_sectors(volume);
+}
+
 err_t space_init(struct pxfs_volume *volume)
 {
 	struct pxfs_space_state *space = &volume->space;
@@ -13,7 +18,7 @@ err_t space_init(struct pxfs_volume *volume)
 	mutex_init(&space->lock, LOCK_RANK_FS_SPACE, "pxfs: space");
 	space->region_count = (uint32_t)DIV_ROUND_UP(volume->sectors, (uint64_t)PXFS_REGION_SECTORS);
 	space->regions = kmalloc_array(space->region_count, sizeof *space->regions, MEM_ZERO);
-	space->margin_sectors = MIN(volume->sectors / 64, MIB(64) >> SECTOR_SHIFT) + 64 * node_sectors(volume);
+	space->margin_sectors = space_margin(volume);
 	space->cursor_node = space->region_count / 2;
 	return space->regions == NULL ? ERR(ENOMEM) : 0;
 }

@@ -11,7 +11,7 @@ static struct pxfs_where where_subvolume(uint64_t id)
 	return (struct pxfs_where){id, PXFS_SUBVOLUME, 0};
 }
 
-static struct pxfs_subvol *subvol_in_use(struct pxfs_volume *volume, uint64_t id)
+struct pxfs_subvol *subvol_in_use(struct pxfs_volume *volume, uint64_t id)
 {
 	struct pxfs_subvol *subvol = NULL;
 

@@ -322,7 +322,9 @@ err_t super_slots_check(struct pxfs_volume *volume, bool write, struct super_slo
 		for (uint32_t ring = 0; ring < 2; ring++)
 			state[ring] = slot_judge(volume, ring, newest - back, slot[ring]);
 		for (uint32_t ring = 0; ring < 2; ring++)
-			if (state[ring] == SLOT_SOUND && (state[1 - ring] == SLOT_STALE || state[1 - ring] == SLOT_BAD))
+			if (state[ring] == SLOT_SOUND &&
+			    le64_get(&((struct pxfs_super *)slot[ring])->sectors) == volume->sectors &&
+			    (state[1 - ring] == SLOT_STALE || state[1 - ring] == SLOT_BAD))
 				slot_mend(volume, 1 - ring, (struct pxfs_super *)slot[ring],
 					  state[1 - ring] == SLOT_BAD, write, slots);
 	}

@@ -10,71 +10,58 @@ static const char *device_of(const char *where)
 	return str_has_prefix(where, "/dev/") ? where + 5 : where;
 }
 
-// The superblock that `fits`, counted.
-static struct superblock *mounted_find(bool (*fits)(const struct superblock *sb, const void *arg), const void *arg)
-{
-	struct superblock *sb = superblock_next(NULL);
-
-	while (sb != NULL && (!str_equal(sb->type->name, "pxfs") || !fits(sb, arg)))
-		sb = superblock_next(sb);
-	return sb;
-}
-
-static bool fits_device(const struct superblock *sb, const void *arg)
-{
-	const struct pxfs_mount *mount = sb->data;
-	return str_equal(block_name(mount->volume->device), arg);
-}
-
-static bool fits_number(const struct superblock *sb, const void *arg)
-{
-	return sb->dev == *(const uint64_t *)arg;
-}
-
-static err_t mounted_at(const char *path, struct superblock **sb, const char **problem)
+static err_t device_at(const char *path, bool read_only, struct pxfs_volume **volume, const char **problem)
 {
 	struct tb_stat stat;
 	err_t err = vfs_stat(vfs_monitor_process(), TB_AT_FDCWD, path, 0, &stat);
 
 	if (err != 0)
 		return err;
-	*sb = mounted_find(fits_number, &stat.dev);
-	if (*sb != NULL)
-		return 0;
-	*problem = "no PXFS is mounted there";
-	return ERR(EINVAL);
+	struct superblock *sb = superblock_next(NULL);
+	while (sb != NULL && (!str_equal(sb->type->name, "pxfs") || sb->dev != stat.dev))
+		sb = superblock_next(sb);
+	if (sb == NULL) {
+		*problem = "no PXFS is mounted there";
+		return ERR(EINVAL);
+	}
+	const struct pxfs_mount *mount = sb->data;
+	err = volume_take(block_name(mount->volume->device), read_only, volume, problem);
+	superblock_put(sb);
+	return err;
 }
 
-err_t volume_use(const char *where, bool read_only, struct pxfs_use *use, const char **problem)
+err_t volume_use(const char *where, bool read_only, struct pxfs_volume **volume, const char **problem)
 {
 	const char *device = device_of(where);
-	err_t err = 0;
 
-	*use = (struct pxfs_use){.volume = NULL};
 	*problem = NULL;
 	if (*device == '/')
-		err = mounted_at(where, &use->sb, problem);
-	else
-		use->sb = mounted_find(fits_device, device);
-	if (err == 0 && use->sb != NULL)
-		use->volume = ((struct pxfs_mount *)use->sb->data)->volume;
-	else if (err == 0)
-		err = volume_open(device, read_only, &use->volume, problem);
+		return device_at(where, read_only, volume, problem);
+	return volume_take(device, read_only, volume, problem);
+}
+
+static err_t commit(struct pxfs_volume *volume, bool always)
+{
+	if (volume->read_only)
+		return 0;
+	rwlock_write_lock(&volume->epoch);
+	err_t err = always ? pxfs_generation_close_locked(volume) : pxfs_commit_locked(volume);
+	rwlock_write_unlock(&volume->epoch);
 	return err;
 }
 
-err_t volume_unuse(struct pxfs_use *use)
+err_t volume_commit(struct pxfs_volume *volume)
 {
-	err_t err = 0;
-
-	if (use->sb == NULL)
-		return volume_close(use->volume, NULL);
-	err = pxfs_commit(use->sb->data);
-	superblock_put(use->sb);
-	return err;
+	return commit(volume, false);
 }
 
-bool volume_is_left(const struct pxfs_use *use)
+err_t volume_generation_close(struct pxfs_volume *volume)
 {
-	return use->sb != NULL && refcount_read(&use->sb->refs) == 1;
+	return commit(volume, true);
+}
+
+err_t volume_unuse(struct pxfs_volume *volume)
+{
+	err_t err = volume_commit(volume), closed = volume_put(volume);
+	return err != 0 ? err : closed;
 }

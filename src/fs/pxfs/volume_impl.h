@@ -21,6 +21,7 @@ err_t volumes_init(void) must_check;
 void volumes_fini(void);
 err_t volume_take(const char *device, bool read_only, struct pxfs_volume **out, const char **problem) must_check;
 err_t volume_put(struct pxfs_volume *volume) must_check;
+bool volume_is_left(const struct pxfs_volume *volume); // nobody else uses it any more: who takes long ends
 
 // A volume in memory whose superblocks are cleared on the device, with empty trees: the caller fills it and closes it.
 err_t volume_format(const char *device, const struct pxfs_format_params *params, struct pxfs_volume **out,

@@ -61,7 +61,7 @@ err_t volume_take(const char *device, bool read_only, struct pxfs_volume **out, 
 		err = ERR(EBUSY);
 	}
 	if (err == 0) {
-		volume->users++;
+		(void)atomic_fetch_add_u32_relaxed(&volume->users, 1);
 		*out = volume;
 	}
 	mutex_unlock(&state->lock);
@@ -74,10 +74,15 @@ err_t volume_put(struct pxfs_volume *volume)
 	err_t err = 0;
 
 	mutex_lock(&state->lock);
-	if (--volume->users == 0) {
+	if (atomic_fetch_sub_u32_release(&volume->users, 1) == 1) {
 		list_remove(&volume->link);
 		err = volume_close(volume);
 	}
 	mutex_unlock(&state->lock);
 	return err;
+}
+
+bool volume_is_left(const struct pxfs_volume *volume)
+{
+	return atomic_load_u32_relaxed(&volume->users) == 1;
 }
