@@ -237,6 +237,7 @@ tb_err tb_sim_verify(const struct tb_config *config, tb_err (*body)(tb_instance 
 // ---- inside an instance: only from a function that tb_call() runs, or a thread made by tb_k_thread_start() ------------
 
 uint64_t tb_k_now_ns(void);
+uint64_t tb_k_wall_ns(void); // since 1970-01-01 UTC; simulated: a world begins at the same time always
 void tb_k_sleep_ns(uint64_t duration_ns);
 void tb_k_yield(void);
 uint32_t tb_k_cpu(void);
@@ -244,6 +245,9 @@ uint32_t tb_k_cpu(void);
 // Kernel memory, 16-byte aligned, not zeroed; NULL when there is none. May sleep. tb_k_free(NULL) does nothing.
 void *tb_k_alloc(size_t size_bytes);
 void tb_k_free(void *memory);
+
+// Bytes for secrets; simulated: from the seed.
+void tb_k_random(void *bytes, size_t size_bytes);
 
 // A kernel thread; *id names it until tb_k_thread_join(). May sleep. Errors: -ENOMEM, -EAGAIN; join: -ESRCH.
 tb_err tb_k_thread_start(const char *name, void (*fn)(void *), void *arg, uint32_t *id) TB_MUST_USE;

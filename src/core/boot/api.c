@@ -4,6 +4,7 @@
 // a caller's stale number is an error and not a wild pointer; the table of live ones is this file's.
 #include "boot_impl.h"
 
+#include "hal/clock.h"
 #include "hal/console.h"
 #include "kern/log.h"
 #include "kern/mem.h"
@@ -25,6 +26,16 @@ struct api_state {
 uint64_t tb_k_now_ns(void)
 {
 	return clock_now_ns();
+}
+
+uint64_t tb_k_wall_ns(void)
+{
+	return hal_clock_wall_ns();
+}
+
+void tb_k_random(void *bytes, size_t size_bytes)
+{
+	hal_entropy(bytes, size_bytes);
 }
 
 void tb_k_sleep_ns(uint64_t duration_ns)
