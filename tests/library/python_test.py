@@ -38,7 +38,7 @@ def sizes_match(source):
             names += [pointer.group(1)] if pointer else re.findall(r'(\w+)(?:\[[^\]]*\])?\s*(?:,|$)', line.strip())
         return names
     pairs = (('tb_config', tbos._Config), ('tb_time', tbos.Time), ('tb_stat', tbos.Stat), ('tb_dirent', tbos.Dirent), ('tb_handle', tbos.Handle),
-             ('tb_disk', tbos.Disk))
+             ('tb_disk', tbos.Disk), ('tb_statfs', tbos.Statfs))
     return all(fields(struct) == [name for name, _ in mirror._fields_] for struct, mirror in pairs)
 
 
@@ -88,6 +88,13 @@ def cases(source):
                 yield f'{engine}: links', files.readlink('/link') == 'fs' and files.stat('/copy').nlink == 2
                 files.rename('/copy', '/moved')
                 files.truncate('/moved', 5)
+                files.utime('/moved', 5, 10 ** 9 + 7)
+                files.chown('/link', 5, 6, follow_symlinks=False)
+                files.mknod('/fifo', 0o010600)
+                moved, link = files.stat('/fs/README.md'), files.stat('/link', follow_symlinks=False)
+                yield f'{engine}: attributes', (moved.atime.nanoseconds, moved.mtime.seconds, moved.mtime.nanoseconds) == (5, 1, 7) and \
+                    (link.uid, link.gid) == (5, 6) and files.stat('/fs').uid == 0 and files.stat('/fifo').mode == 0o010600 and \
+                    files.statfs('/').type == b'tmpfs' and files.sync() is None
                 yield f'{engine}: one file by two names', files.stat('/fs/README.md').size_bytes == 5
                 fd = files.open('/fs/README.md', tbos.O_RDWR)
                 files.pwrite(fd, b'end', 100)

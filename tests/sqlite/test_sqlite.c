@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define IMAGE_BYTES (160ull << 20)
+#define IMAGE_BYTES (64ull << 20)
 
 static char image[] = "/tmp/tbos-sqlite-XXXXXX";
 static const char *engine_name;
@@ -218,7 +218,7 @@ static void time_test(struct stage *stage)
 
 // ---- two threads ------------------------------------------------------------------------------------------------------------------------
 
-#define ADDS 25
+#define ADDS 10
 
 static void *adder(void *arg)
 {
@@ -233,7 +233,7 @@ static void *adder(void *arg)
 	return (void *)done;
 }
 
-// Nothing that somebody added gets lost.
+// Nothing that somebody added gets lost. Not simulated: who waits there waits in no time, and gives up before the host lets the other go on.
 static void threads_test(const char *path, const char *journal, const char *name)
 {
 	pthread_t threads[3];
@@ -290,8 +290,10 @@ static void engine_test(uint32_t engine, uint32_t steps)
 		names_test(&stage);
 		temporary_test();
 		time_test(&stage);
-		threads_test("/m/add.db", "delete", "three_add_delete");
-		threads_test("/m/addw.db", "wal", "three_add_wal");
+		if (engine == TB_ENGINE_THREADS) {
+			threads_test("/m/add.db", "delete", "three_add_delete");
+			threads_test("/m/addw.db", "wal", "three_add_wal");
+		}
 		full_test();
 		point(stage_command(&stage, "umount /m; fsck -d disk0") == 0, "fsck");
 	}
@@ -310,8 +312,8 @@ int main(int argc, char **argv)
 	if (fd < 0)
 		return 2;
 	close(fd);
-	engine_test(TB_ENGINE_THREADS, 40);
-	engine_test(TB_ENGINE_SIM, 20);
+	engine_test(TB_ENGINE_THREADS, 16);
+	engine_test(TB_ENGINE_SIM, 24);
 	unlink(image);
 	printf("1..%u\n", points);
 	return failed != 0;

@@ -62,6 +62,12 @@ class Dirent(ctypes.Structure):
     _fields_ = [('ino', u64), ('cookie', u64), ('type', u32), ('name_size_bytes', u32), ('name', ctypes.c_char * 256)]
 
 
+class Statfs(ctypes.Structure):
+    """What statfs() tells; the fields of struct tb_statfs."""
+    _fields_ = [('type', ctypes.c_char * 16)] + [(name, u64) for name in ('blocks', 'blocks_free', 'files', 'files_free', 'id')] + \
+               [(name, u32) for name in ('block_size_bytes', 'name_max', 'flags', 'reserved')]
+
+
 class Handle(ctypes.Structure):
     """A file without its path; the fields of struct tb_handle."""
     _fields_ = [('ino', u64), ('dev', u32), ('generation', u32)]
@@ -306,8 +312,25 @@ class Context:
     def chmod(self, path, mode):
         self._call('tb_chmod', i32(AT_FDCWD), _path(path), u32(mode), u32(0), path=path)
 
-    def chown(self, path, uid, gid):
-        self._call('tb_chown', i32(AT_FDCWD), _path(path), u32(uid & 0xffffffff), u32(gid & 0xffffffff), u32(0), path=path)
+    def chown(self, path, uid, gid, follow_symlinks=True):
+        self._call('tb_chown', i32(AT_FDCWD), _path(path), u32(uid & 0xffffffff), u32(gid & 0xffffffff),
+                   u32(0 if follow_symlinks else AT_SYMLINK_NOFOLLOW), path=path)
+
+    def utime(self, path, atime_ns, mtime_ns, follow_symlinks=True):
+        """Nanoseconds since 1970-01-01 UTC."""
+        times = (Time * 2)(*(Time(*divmod(time_ns, 10 ** 9)) for time_ns in (atime_ns, mtime_ns)))
+        self._call('tb_utimens', i32(AT_FDCWD), _path(path), times, u32(0 if follow_symlinks else AT_SYMLINK_NOFOLLOW), path=path)
+
+    def mknod(self, path, mode, rdev=0):
+        self._call('tb_mknod', i32(AT_FDCWD), _path(path), u32(mode), u64(rdev), path=path)
+
+    def statfs(self, path):
+        statfs = Statfs()
+        self._call('tb_statfs', i32(AT_FDCWD), _path(path), ctypes.byref(statfs), path=path)
+        return statfs
+
+    def sync(self):
+        self._call('tb_sync')
 
     def truncate(self, path, size):
         self._call('tb_truncate', i32(AT_FDCWD), _path(path), i64(size), path=path)
