@@ -6,6 +6,7 @@ import os
 import sys
 
 import builds
+import crashsweep
 import matrix
 import packages
 import qemu
@@ -116,6 +117,10 @@ def command_qemu_sweep(args):
     return qemusweep.qemu_sweep(args.budget, [args.arch] if args.arch else builds.ARCHES, args.json)
 
 
+def command_crash_sweep(args):
+    return crashsweep.crash_sweep(args)
+
+
 def qemu_options(parser):
     machines = '; '.join(f'{arch}: {" ".join(names)}' for arch, names in qemu.MACHINES.items())
     parser.add_argument('--arch', choices=builds.ARCHES, default='x86_64', help='default: %(default)s; cortex_m: the board of calc_4k or mobile_64k')
@@ -164,6 +169,7 @@ def parser_make():
     sub.add_argument('--budget', default='30m', metavar='TIME', help='90s, 10m, 2h, shared by the architectures (default: %(default)s)')
     sub.add_argument('--arch', choices=builds.ARCHES, help='only this one')
     sub.add_argument('--json', action='store_true', help='the sums so far as JSON')
+    crashsweep.options(command('crash-sweep', command_crash_sweep, crashsweep.TEXT))
     sub = command('sim-sweep', command_sweep, 'run the simulated tests under new seeds until the budget is spent')
     sub.add_argument('--budget', default='10m', metavar='TIME', help='90s, 10m, 2h (default: %(default)s)')
     sub.add_argument('--first-seed', type=int, metavar='N', help='default: behind the seeds that the suite runs')
