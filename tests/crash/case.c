@@ -11,7 +11,6 @@ void call_make(const struct settings *settings, struct crash_call *call)
 	memset(call, 0, sizeof *call);
 	call->seed = settings->seed;
 	call->disk = settings->disk;
-	call->first_only = settings->disk != CRASH_DISK_HONEST;
 	call->depth = settings->depth;
 	call->parts = (settings->cuts ? CRASH_CUTS : 0) | (settings->damage != 0 ? CRASH_DAMAGE : 0);
 	for (uint32_t i = 0; i < CRASH_DEPTH_MAX - 1; i++)
@@ -68,7 +67,6 @@ void case_print(const struct crash_call *call, char *text, size_t size)
 static bool found_still(const struct settings *settings, tb_instance *instance, struct crash_call *call, char *ended,
 			size_t size)
 {
-	call->first_only = true;
 	sequence_run(instance, call, settings->limit_s, ended, size);
 	return call->violations != 0 || (*ended != '\0' && call->only[0] == '\0');
 }
@@ -90,6 +88,20 @@ static void ops_shrink(const struct settings *settings, tb_instance *instance, s
 		memcpy(finding->ended, ended, sizeof ended);
 		i = 0;
 	}
+}
+
+// Without cuts of recoveries, if it is found so.
+static void depth_shrink(const struct settings *settings, tb_instance *instance, struct finding *finding,
+			 struct crash_call *call)
+{
+	char ended[sizeof finding->ended];
+
+	*call = finding->call;
+	call->depth = 1;
+	if (!found_still(settings, instance, call, ended, sizeof ended))
+		return;
+	finding->call = *call;
+	memcpy(finding->ended, ended, sizeof ended);
 }
 
 // Takes the n-th "block:version" out of a place; false: there are not so many.
@@ -138,6 +150,7 @@ void finding_shrink(const struct settings *settings, tb_instance *instance, stru
 	if (call == NULL)
 		return;
 	finding->call.only[0] = '\0';
+	depth_shrink(settings, instance, finding, call);
 	ops_shrink(settings, instance, finding, call);
 	place_shrink(settings, instance, finding, call);
 }

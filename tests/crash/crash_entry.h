@@ -44,17 +44,16 @@ struct crash_call {
 	uint32_t parts;                     // enum crash_part
 	uint32_t depth;                     // 1 … CRASH_DEPTH_MAX
 	uint32_t nest[CRASH_DEPTH_MAX - 1]; // one recovery of so many is cut again
-	bool first_only;                    // one violation is enough
 	char only[CRASH_PLACE_SIZE];        // this place alone; "": all
 
 	// What came out.
 	struct crash_sums sums;
-	uint64_t violations;
-	char what[CRASH_TEXT_SIZE]; // the first
+	uint32_t violations;
+	char what[CRASH_TEXT_SIZE];
 	char place[CRASH_PLACE_SIZE];
 };
 
-// Within the instance. prepare: makes the disk and the volume that every sequence begins with; 0, or an error. run: arg is struct crash_call; 0, or -EINVAL:
+// The first violation ends a sequence. Within the instance. prepare: makes the disk and the volume that every sequence begins with; 0, or an error. run: arg is struct crash_call; 0, or -EINVAL:
 // `only` names no place of this sequence.
 int64_t tb_crash_prepare(void *arg);
 int64_t tb_crash_run(void *arg);

@@ -83,7 +83,7 @@ static void flips_try(struct explorer *ex)
 	for (uint32_t i = 0; i < count; i++)
 		blocks[i] = ex->disk.view.reads[i].block;
 	memo_keep(&level->memo, &ex->disk.view, 0);
-	for (uint32_t i = 0; i < count; i++)
+	for (uint32_t i = 0; i < count && ex->call->violations == 0; i++)
 		damage_try(ex, DAMAGE_FLIP, blocks[i], 0);
 	kfree(blocks);
 }
@@ -129,7 +129,7 @@ void explore_damage(struct explorer *ex)
 	back_try(ex, 1);
 	back_try(ex, 2);
 	flips_try(ex);
-	for (uint32_t i = 0; i < level->recording.count; i++) {
+	for (uint32_t i = 0; i < level->recording.count && ex->call->violations == 0; i++) {
 		if (level->recording.notes[i].count == 0)
 			continue;
 		image_end(ex, i, UINT32_MAX);

@@ -128,6 +128,19 @@ bool version_is_none(const struct image *image, const struct choice *choice)
 
 // ---- what a run sees -------------------------------------------------------------------------------------------------------
 
+// In a byte that is not zero, where there is one: nobody looks at what fills up a block.
+static void bit_flip(uint8_t *bytes, struct rand_stream *rand)
+{
+	uint32_t filled = 0, at = 0;
+
+	for (uint32_t i = 0; i < CRASH_BLOCK; i++)
+		filled += bytes[i] != 0;
+	for (uint32_t left = rand_below(rand, MAX(filled, 1u)); at < CRASH_BLOCK - 1; at++)
+		if (filled == 0 || (bytes[at] != 0 && left-- == 0))
+			break;
+	bytes[at] ^= (uint8_t)(1u << rand_below(rand, 8));
+}
+
 // The block that was being written, by kind; or one with a bit that has flipped.
 static const struct content *content_damage(struct crash_disk_state *disk, const struct cell *cell, uint32_t block,
 					    uint8_t kind)
@@ -148,7 +161,7 @@ static const struct content *content_damage(struct crash_disk_state *disk, const
 	else if (kind == VERSION_TAIL)
 		memcpy(made->bytes, older->bytes, cut);
 	else
-		made->bytes[rand_below(&rand, CRASH_BLOCK)] ^= (uint8_t)(1u << rand_below(&rand, 8));
+		bit_flip(made->bytes, &rand);
 	content_seal(made);
 	return made;
 }

@@ -106,7 +106,7 @@ int64_t tb_crash_run(void *arg)
 		return call->only[0] == '@' ? cut_replay(ex) : damage_replay(ex);
 	if ((call->parts & CRASH_CUTS) != 0)
 		explore_cuts(ex, 0);
-	if ((call->parts & CRASH_DAMAGE) != 0)
+	if ((call->parts & CRASH_DAMAGE) != 0 && call->violations == 0)
 		explore_damage(ex);
 	return 0;
 }

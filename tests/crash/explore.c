@@ -142,11 +142,6 @@ static void recovery_nest(struct explorer *ex, uint32_t depth)
 	explore_cuts(ex, depth + 1);
 }
 
-static bool is_enough(const struct explorer *ex)
-{
-	return ex->call->first_only && ex->call->violations != 0;
-}
-
 static void boundary(struct explorer *ex, uint32_t depth)
 {
 	struct level *level = &ex->levels[depth];
@@ -157,7 +152,7 @@ static void boundary(struct explorer *ex, uint32_t depth)
 	ex->call->sums.stands_for[image_bits(&level->image)]++;
 	level->stack_count = 1;
 	level->stack[0].count = 0;
-	while (level->stack_count > 0 && !is_enough(ex)) {
+	while (level->stack_count > 0 && ex->call->violations == 0) {
 		if (tries++ == BRANCHES_MAX) {
 			ex->call->sums.cut_short++;
 			break;
@@ -204,7 +199,7 @@ void explore_cuts(struct explorer *ex, uint32_t depth)
 
 	memo_clear(&level->memo);
 	level->verdict_count = 0;
-	for (level->at = 0; level->at < level->recording.count && !is_enough(ex); level->at++) {
+	for (level->at = 0; level->at < level->recording.count && ex->call->violations == 0; level->at++) {
 		const struct note *note = &level->recording.notes[level->at];
 		note_begin(ex, level, note);
 		if (note->kind != NOTE_FLUSH)
