@@ -22,7 +22,7 @@ static const char usage[] =
 	"  --sample N        of sequences longer than one operation, one in N (1)\n"
 	"  --depth N         cuts of recoveries of cuts, 1 to 3 (3)\n"
 	"  --nest N          one recovery in N is cut again; 0: none (16)\n"
-	"  --damage N        one sequence in N also with lost and misdirected writes and flipped bits; 0: none (16)\n"
+	"  --damage N        one sequence in N also with lost and misdirected writes and flipped bits; 0: none (4)\n"
 	"  --no-cuts         damage alone\n"
 	"  --disk KIND       honest; no-flush, no-fua: a disk that lies, which must be found (honest)\n"
 	"  --case CASE       one sequence, \"create,fsync\", or one place of it, \"create,fsync@12[16:0]\"\n"
@@ -371,7 +371,7 @@ int main(int argc, char **argv)
 				    .seed = 1,
 				    .sample = 1,
 				    .nest = 16,
-				    .damage = 16,
+				    .damage = 4,
 				    .cuts = true};
 	const char *chosen = NULL;
 	int c;

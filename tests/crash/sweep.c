@@ -74,7 +74,7 @@ static bool sequence_at(const struct settings *settings, uint64_t number, struct
 		call->ops[length - 1 - i] = (uint8_t)(at % op_count());
 		at /= op_count();
 	}
-	if (settings->damage == 0 || (length > 1 && number % settings->damage != 0))
+	if (settings->damage == 0 || number % settings->damage != 0)
 		call->parts &= ~(uint32_t)CRASH_DAMAGE;
 	return true;
 }

@@ -23,7 +23,7 @@ def options(parser):
     parser.add_argument('--sample', type=int, metavar='N', help='of sequences longer than one operation, one in N (default: 1)')
     parser.add_argument('--depth', type=int, choices=[1, 2, 3], help='cuts of recoveries of cuts (default: 3)')
     parser.add_argument('--nest', type=int, metavar='N', help='one recovery in N is cut again (default: 16)')
-    parser.add_argument('--damage', type=int, metavar='N', help='one sequence in N also with lost and misdirected writes and flipped bits (default: 16)')
+    parser.add_argument('--damage', type=int, metavar='N', help='one sequence in N also with lost and misdirected writes and flipped bits (default: 4)')
     parser.add_argument('--disk', choices=['honest', 'no-flush', 'no-fua'], help='a disk that lies must be found out (default: honest)')
     parser.add_argument('--case', metavar='CASE', help='one sequence, or one place of it, as a failure prints it')
     parser.add_argument('--ops', action='store_true', help='names of operations')
@@ -32,7 +32,7 @@ def options(parser):
 
 def crash_sweep(args):
     packages.setup(packages.ALL)
-    made = builds.build('release-gcc', quiet=True)
+    made = builds.Build('release-gcc').make(['tests/test-crash'])
     command = [os.path.join(made.folder, 'tests/test-crash')]
     for name in PASSED:
         value = getattr(args, name)
