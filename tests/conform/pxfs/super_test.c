@@ -151,7 +151,7 @@ TEST(pxfs_super, errors_are_counted_through_mounts)
 		slot_damage(test_run_, slots, 1, slots->newest, 2);
 		CHECK_EQ(slots_open(slots, false, &volume), 0);
 		CHECK_EQ(volume->errors_repaired, i);
-		CHECK_EQ(volume_close(volume, NULL), 0);
+		CHECK_EQ(volume_close(volume), 0);
 		CHECK_EQ(slots_open(slots, true, &volume), 0);
 		CHECK_EQ(volume->errors_repaired, i);
 		slots->newest = le64_get(&volume->super.generation);
