@@ -258,6 +258,11 @@ struct superblock_ops {
 
 	// Attributes of the inode have changed; attr_lock is held. NULL: the inode in memory is all there is.
 	void (*dirty)(struct inode *inode);
+
+	// Before that: attributes are to change, by no operation of the filesystem's own; may sleep, and may refuse. And whether the time of an access is kept;
+	// attr_lock is held. NULL: yes.
+	err_t (*change)(struct inode *inode);
+	bool (*keeps_atime)(struct inode *inode);
 };
 
 struct fs_type {

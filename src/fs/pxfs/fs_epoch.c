@@ -3,14 +3,17 @@
 // Epochs: operations enter one and leave it; closing it makes all that they did durable, of all subvolumes of the volume that are mounted.
 #include "fs_impl.h"
 
-static bool has_room(struct pxfs_mount *mount, uint32_t sectors)
+// Inodes that are dirty each want a leaf when they are stored. Who takes away (0) may have half of what is kept for him: closing the epoch needs some.
+bool epoch_has_room(struct pxfs_mount *mount, uint32_t sectors)
 {
 	struct pxfs_volume *volume = mount->volume;
 	struct pxfs_space_state *space = &volume->space;
+	uint64_t dirty = __atomic_load_n(&mount->dirty_count, __ATOMIC_RELAXED);
+	uint64_t leaves = dirty * volume->copies * node_sectors(volume);
 
 	mutex_lock(&space->lock);
-	uint64_t free = volume->sectors - space->used_sectors;
-	bool room = free >= space->margin_sectors + space->reserved_sectors + space->promised_sectors + sectors;
+	uint64_t margin_sectors = sectors == 0 ? space->margin_sectors / 2 : space->margin_sectors;
+	bool room = space_fits(volume, margin_sectors, leaves + sectors, 0);
 	mutex_unlock(&space->lock);
 	return room;
 }
@@ -21,7 +24,7 @@ static bool more_may_come(struct pxfs_mount *mount)
 	struct pxfs_space_state *space = &mount->volume->space;
 
 	mutex_lock(&space->lock);
-	bool may = space->reserved_sectors != 0;
+	bool may = space->reserved_sectors != 0 || __atomic_load_n(&mount->dirty_count, __ATOMIC_RELAXED) != 0;
 	for (uint32_t i = 0; i < 3; i++)
 		may = may || space->rests[i].count != 0;
 	mutex_unlock(&space->lock);
@@ -63,10 +66,10 @@ err_t epoch_enter_for(struct pxfs_mount *mount, uint32_t wish_sectors)
 		if (atomic_load_u32_acquire(&volume->failed) != 0)
 			return ERR(EIO);
 		rwlock_read_lock(&volume->epoch);
-		if (wish_sectors == 0 || has_room(mount, wish_sectors))
+		if (epoch_has_room(mount, wish_sectors))
 			return 0;
 		bool last = tries >= 2 || !more_may_come(mount), some = false;
-		if (last && has_room(mount, OPERATION_SECTORS))
+		if (last && (wish_sectors == 0 || epoch_has_room(mount, OPERATION_SECTORS)))
 			return 0;
 		rwlock_read_unlock(&volume->epoch);
 		if (last)

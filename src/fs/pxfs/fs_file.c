@@ -257,15 +257,14 @@ static err_t inline_pack(struct flush *flush)
 	return cluster_pack(flush, 0, bytes);
 }
 
-err_t pxfs_clusters_flush(struct pxfs_mount *mount, struct inode *inode, uint64_t first, struct page **pages,
-			  uint32_t count)
+static err_t range_flush(struct pxfs_mount *mount, struct inode *inode, struct pxfs_codec *codec, uint64_t first,
+			 struct page **pages, uint32_t count)
 {
-	struct pxfs_codec *codec = codec_take(mount->volume, true);
 	struct flush *flush = codec_scratch(codec);
+	err_t err = 0;
 
 	*flush = (struct flush){.mount = mount, .inode = inode, .codec = codec, .packed = codec_packed(codec)};
-	err_t err = codec_prepare(flush->codec, 1u << pxfs_core(inode)->cluster_shift);
-	if (err == 0 && (first != 0 || !is_changed(pages[0])))
+	if (first != 0 || !is_changed(pages[0]))
 		err = inline_pack(flush);
 	for (uint32_t i = 0; i < count && err == 0;) {
 		uint32_t run = 0;
@@ -275,8 +274,25 @@ err_t pxfs_clusters_flush(struct pxfs_mount *mount, struct inode *inode, uint64_
 			err = run_pack(flush, first + i, &pages[i], run);
 		i += run + 1;
 	}
-	if (err == 0 && flush->count != 0)
-		err = flush_write(flush);
+	return err == 0 && flush->count != 0 ? flush_write(flush) : err;
+}
+
+// Where there is no run for all of it, it goes in halves, down to pages: a page has a block for itself.
+err_t pxfs_clusters_flush(struct pxfs_mount *mount, struct inode *inode, uint64_t first, struct page **pages,
+			  uint32_t count)
+{
+	struct pxfs_codec *codec = codec_take(mount->volume, true);
+	uint32_t step = count, done = 0;
+	err_t err = codec_prepare(codec, 1u << pxfs_core(inode)->cluster_shift);
+
+	while (err == 0 && done < count) {
+		uint32_t part = MIN(step, count - done);
+		err = range_flush(mount, inode, codec, first + done, &pages[done], part);
+		if (err == 0)
+			done += part;
+		else if (err == -ENOSPC && part > 1 && atomic_load_u32_acquire(&mount->volume->failed) == 0)
+			err = 0, step = DIV_ROUND_UP(part, 2);
+	}
 	codec_give(mount->volume, codec);
 	return err;
 }
@@ -295,20 +311,17 @@ err_t pxfs_flush(struct inode *inode, uint64_t first, struct page **pages, uint3
 // ---- promises ---------------------------------------------------------------------------------------------------------------------
 
 // A page that is dirty has room for it, as it is, and a little for the tree, so that writing it back finds some.
-#define PAGE_PROMISE (FRAME_SECTORS + 2u)
-
 err_t pxfs_reserve(struct inode *inode, uint64_t first, uint32_t count)
 {
-	struct pxfs_space_state *space = &pxfs_mount_of(inode)->volume->space;
-	uint64_t sectors = (uint64_t)count * PAGE_PROMISE;
+	struct pxfs_volume *volume = pxfs_mount_of(inode)->volume;
+	struct pxfs_space_state *space = &volume->space;
 	uint64_t margin_sectors = pxfs_core(inode)->shrinks ? space->margin_sectors / 2 : space->margin_sectors;
 
 	(void)first;
 	mutex_lock(&space->lock);
-	uint64_t free = pxfs_mount_of(inode)->volume->sectors - space->used_sectors;
-	bool fits = free >= margin_sectors + space->reserved_sectors + space->promised_sectors + sectors;
+	bool fits = space_fits(volume, margin_sectors, count * PXFS_PAGE_NODES, count);
 	if (fits)
-		space->reserved_sectors += sectors;
+		space->reserved_sectors += (uint64_t)count * PXFS_PAGE_PROMISE;
 	mutex_unlock(&space->lock);
 	return fits ? 0 : ERR(ENOSPC);
 }
@@ -318,7 +331,7 @@ void pxfs_release(struct inode *inode, uint32_t count)
 	struct pxfs_space_state *space = &pxfs_mount_of(inode)->volume->space;
 
 	mutex_lock(&space->lock);
-	space->reserved_sectors -= (uint64_t)count * PAGE_PROMISE;
+	space->reserved_sectors -= (uint64_t)count * PXFS_PAGE_PROMISE;
 	mutex_unlock(&space->lock);
 }
 
@@ -326,7 +339,7 @@ void pxfs_release(struct inode *inode, uint32_t count)
 
 err_t pxfs_write_begin(struct inode *inode)
 {
-	return epoch_enter_for(pxfs_mount_of(inode), MIB(1) / FRAME_SIZE * PAGE_PROMISE + OPERATION_SECTORS);
+	return epoch_enter_for(pxfs_mount_of(inode), MIB(1) / FRAME_SIZE * PXFS_PAGE_PROMISE + OPERATION_SECTORS);
 }
 
 void pxfs_write_end(struct inode *inode)

@@ -163,8 +163,7 @@ static err_t range_promise(struct pxfs_mount *mount, struct inode *inode, uint64
 	int64_t sectors = 0;
 
 	mutex_lock(&space->lock);
-	uint64_t kept = space->margin_sectors + space->reserved_sectors + space->promised_sectors;
-	bool fits = mount->volume->sectors - space->used_sectors >= kept + ((to - from) >> SECTOR_SHIFT);
+	bool fits = space_fits(mount->volume, space->margin_sectors, 0, (to - from) / FRAME_SIZE);
 	mutex_unlock(&space->lock);
 	if (!fits)
 		return ERR(ENOSPC);

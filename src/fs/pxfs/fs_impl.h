@@ -70,7 +70,8 @@ err_t epoch_enter(struct pxfs_mount *mount, bool grows) must_check;
 
 // The same for who would take that many sectors: OPERATION_SECTORS must be there; for the rest epochs are closed first, up to three, which turns what is put
 // aside for dirty pages into what they take, and brings back what rests.
-#define OPERATION_SECTORS 256u // what one operation may need for the tree
+bool epoch_has_room(struct pxfs_mount *mount, uint32_t sectors); // 0: for taking away
+#define OPERATION_SECTORS 256u                                   // what one operation may need for the tree
 err_t epoch_enter_for(struct pxfs_mount *mount, uint32_t wish_sectors) must_check;
 void epoch_leave(struct pxfs_mount *mount);
 
@@ -108,6 +109,10 @@ err_t pxfs_subvolume_show(struct pxfs_volume *volume, struct tb_pxfs_subvolume *
 // fs_ioctl.c
 err_t pxfs_ioctl(struct file *file, uint32_t request, void *arg) must_check;
 bool pxfs_ioctl_is_privileged(uint32_t request);
+
+// fs_attr.c
+err_t pxfs_change(struct inode *inode) must_check;
+bool pxfs_keeps_atime(struct inode *inode);
 
 // fs_orphan.c. set: within an epoch.
 err_t pxfs_orphan_set(struct pxfs_mount *mount, uint64_t ino, bool orphan) must_check;

@@ -36,7 +36,8 @@ static err_t deletions_go_on(struct pxfs_mount *mount)
 static void mount_thread(void *arg)
 {
 	struct pxfs_mount *mount = arg;
-	err_t err = pxfs_orphans_reap(mount); // those that a power cut left
+	(void)epoch_has_room(mount, MIB(64) >> SECTOR_SHIFT); // which looks how much there is
+	err_t err = pxfs_orphans_reap(mount);                 // those that a power cut left
 
 	if (err == 0)
 		err = deletions_go_on(mount);
@@ -160,6 +161,8 @@ static const struct superblock_ops pxfs_ops = {
 	.parent = pxfs_parent,
 	.check = pxfs_check,
 	.dirty = pxfs_dirty,
+	.change = pxfs_change,
+	.keeps_atime = pxfs_keeps_atime,
 };
 
 // ---- mounting ---------------------------------------------------------------------------------------------------------------------

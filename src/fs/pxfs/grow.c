@@ -31,14 +31,24 @@ static void sectors_set(struct pxfs_volume *volume, uint64_t sectors, uint32_t r
 {
 	struct pxfs_space_state *space = &volume->space;
 
-	for (uint32_t i = regions; i < space->region_count; i++) { // going back
-		volume->space.used_sectors -= space->regions[i].used;
-		kfree(space->regions[i].bits);
-		space->regions[i] = (struct pxfs_region){.used = 0};
+	uint32_t old_regions = space->region_count;
+
+	for (uint32_t i = regions; i < old_regions; i++) { // going back
+		struct pxfs_region *region = &space->regions[i];
+		space->used_sectors -= region->used;
+		space->free_blocks -= region->free_blocks;
+		space->free_chunks -= region->free_chunks;
+		kfree(region->bits);
+		*region = (struct pxfs_region){.used = 0};
 	}
 	__atomic_store_n(&volume->sectors, sectors, __ATOMIC_RELAXED);
 	space->region_count = regions;
+	space->known = 0;
 	space->margin_sectors = space_margin(volume);
+	for (uint32_t i = MIN(old_regions, regions) - 1; i < regions; i++) {
+		space->regions[i].no_run = 0;
+		region_learn(volume, i);
+	}
 }
 
 static err_t regions_grow(struct pxfs_volume *volume, uint64_t sectors)
@@ -51,7 +61,6 @@ static err_t regions_grow(struct pxfs_volume *volume, uint64_t sectors)
 		return ERR(ENOMEM);
 	mutex_lock(&space->lock);
 	memcpy(regions, space->regions, space->region_count * sizeof *regions);
-	regions[space->region_count - 1].flags &= ~(uint32_t)PXFS_REGION_FULL;
 	kfree(space->regions);
 	space->regions = regions;
 	sectors_set(volume, sectors, count);

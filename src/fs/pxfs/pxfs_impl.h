@@ -123,12 +123,14 @@ struct pxfs_region {
 	uint32_t used;  // sectors whose bit is set
 	uint32_t flags; // enum pxfs_region_flags
 	uint64_t *bits; // NULL: not loaded
+	// What may be taken, known when there are bits, or nothing is used; else 0. A chunk is as large as a node.
+	uint32_t free_blocks, free_chunks;
+	uint32_t no_run; // sectors: since something was freed there is no run so long; 0: not known
 };
 
 enum pxfs_region_flags {
 	PXFS_REGION_CHANGED = 1u << 0, // since the last checkpoint
-	PXFS_REGION_STORED = 1u << 1,  // has an item in the space tree
-	PXFS_REGION_FULL = 1u << 2     // somebody found no run in it since something was freed
+	PXFS_REGION_STORED = 1u << 1   // has an item in the space tree
 };
 
 // What is given up in one generation.
@@ -151,6 +153,9 @@ struct pxfs_space_state {
 	uint64_t reserved_sectors;         // for dirty pages
 	uint64_t promised_sectors;         // by fallocate: extents that lie nowhere yet; in the superblock
 	uint64_t margin_sectors;           // kept for taking away, and for checkpoints
+	uint64_t free_blocks, free_chunks; // of all regions that are known
+	uint32_t known;                    // regions before this one are
+	uint32_t spare_chunks;             // atomic: beyond all that is kept and promised, when somebody asked last
 	uint32_t cursor_data, cursor_node; // regions
 	struct pxfs_rest rests[3];         // of this generation and the two before, by generation % 3
 	uint32_t loaded;                   // regions with bits
@@ -354,8 +359,8 @@ err_t space_init(struct pxfs_volume *volume) must_check;
 void space_fini(struct pxfs_volume *volume);
 uint64_t space_margin(const struct pxfs_volume *volume); // what is kept for taking away, and for checkpoints
 
-// `sectors`, whole blocks, side by side; marked as used. `locked`: the space lock is held, for it guards the space tree too. Errors: -ENOSPC, -ENOMEM,
-// those of node_get().
+// `sectors`, whole blocks, side by side; marked as used. `locked`: the space lock is held, for it guards the space tree too. Data of a chunk
+// and more leave as many chunks as nodes may need; less goes into broken ones when there are few. Errors: -ENOSPC, -ENOMEM, those of node_get().
 err_t space_take(struct pxfs_volume *volume, bool locked, bool for_node, uint32_t sectors,
 		 uint64_t *address) must_check;
 
@@ -366,6 +371,16 @@ void space_return(struct pxfs_volume *volume, bool locked, uint64_t address, uin
 err_t space_give_up(struct pxfs_volume *volume, bool locked, const uint64_t *addresses, uint32_t count,
 		    uint32_t sectors) must_check; // `count` ranges of as many sectors each: all or none
 uint64_t space_free_sectors(struct pxfs_volume *volume);
+
+void region_learn(struct pxfs_volume *volume,
+		  uint32_t index); // its bits, or that nothing is used, have come to be known
+
+// space_room.c. space.lock held. Whether there is room for nodes of so many sectors and for that many pages, wherever each of them comes to lie, beside all that is
+// promised and the margin. Reads what it must of the map.
+#define PXFS_PAGE_NODES 2u                                             // sectors of nodes that a dirty page is promised
+#define PXFS_PAGE_PROMISE (PXFS_PAGE_NODES + FRAME_SIZE / SECTOR_SIZE) // in reserved_sectors
+bool space_fits(struct pxfs_volume *volume, uint64_t margin_sectors, uint64_t nodes_sectors, uint64_t pages);
+bool space_spares_chunks(struct pxfs_volume *volume, uint64_t sectors); // whether data may take them from whole chunks
 
 // space_map.c. The epoch is held for writing.
 err_t space_load(struct pxfs_volume *volume) must_check;                  // mounting: counts, and what rests

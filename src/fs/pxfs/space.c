@@ -20,7 +20,11 @@ err_t space_init(struct pxfs_volume *volume)
 	space->regions = kmalloc_array(space->region_count, sizeof *space->regions, MEM_ZERO);
 	space->margin_sectors = space_margin(volume);
 	space->cursor_node = space->region_count / 2;
-	return space->regions == NULL ? ERR(ENOMEM) : 0;
+	if (space->regions == NULL)
+		return ERR(ENOMEM);
+	for (uint32_t i = 0; i < space->region_count; i++)
+		region_learn(volume, i);
+	return 0;
 }
 
 void space_fini(struct pxfs_volume *volume)
@@ -78,11 +82,24 @@ static void bits_set(uint64_t *bits, uint32_t from, uint32_t count, bool on)
 	}
 }
 
-// The first run of free blocks that is long enough; UINT32_MAX: there is none.
-static uint32_t run_find(const struct pxfs_volume *volume, const struct pxfs_region *region, uint32_t index,
-			 uint32_t sectors)
+static uint32_t region_end(const struct pxfs_volume *volume, uint32_t index)
 {
-	uint32_t block = block_sectors_of(volume), end = region_sectors(volume, index) / block * block, run = 0;
+	uint32_t block = block_sectors_of(volume);
+	return region_sectors(volume, index) / block * block;
+}
+
+// Where and what is looked for.
+enum run_kind {
+	RUN_ANY,
+	RUN_CHUNK, // a whole one
+	RUN_BROKEN // within a chunk that is not free
+};
+
+// The first run of free blocks that is long enough; UINT32_MAX: there is none.
+static uint32_t run_any(const struct pxfs_volume *volume, const struct pxfs_region *region, uint32_t index,
+			uint32_t sectors)
+{
+	uint32_t block = block_sectors_of(volume), end = region_end(volume, index), run = 0;
 
 	for (uint32_t at = 0; at < end; at += block) {
 		if (at % 64 == 0 && region->bits[at / 64] == UINT64_MAX && block <= 64) {
@@ -97,13 +114,77 @@ static uint32_t run_find(const struct pxfs_volume *volume, const struct pxfs_reg
 	return UINT32_MAX;
 }
 
+static uint32_t run_chunk(const struct pxfs_volume *volume, const struct pxfs_region *region, uint32_t index)
+{
+	uint32_t chunk = node_sectors(volume), end = region_end(volume, index);
+
+	for (uint32_t at = 0; at + chunk <= end; at += chunk)
+		if (bits_are_clear(region->bits, at, chunk))
+			return at;
+	return UINT32_MAX;
+}
+
+static uint32_t run_broken(const struct pxfs_volume *volume, const struct pxfs_region *region, uint32_t index,
+			   uint32_t sectors)
+{
+	uint32_t block = block_sectors_of(volume), chunk = node_sectors(volume), end = region_end(volume, index);
+
+	for (uint32_t at = 0; at < end; at += chunk) {
+		uint32_t chunk_end = MIN(at + chunk, end), run = 0;
+		if (chunk_end == at + chunk && bits_are_clear(region->bits, at, chunk))
+			continue;
+		for (uint32_t i = at; i < chunk_end; i += block) {
+			run = bits_are_clear(region->bits, i, block) ? run + block : 0;
+			if (run >= sectors)
+				return i + block - run;
+		}
+	}
+	return UINT32_MAX;
+}
+
+// ---- counting -----------------------------------------------------------------------------------------------------------------
+
+// What may be taken of the chunks that [from, to) touches is taken from the counts, or added.
+static void span_count(struct pxfs_volume *volume, uint32_t index, uint32_t from, uint32_t to, bool add)
+{
+	uint32_t block = block_sectors_of(volume), chunk = node_sectors(volume), end = region_end(volume, index);
+	struct pxfs_region *region = &volume->space.regions[index];
+	uint32_t blocks = 0, chunks = 0;
+
+	for (uint32_t at = from / chunk * chunk; at < MIN(to, end); at += chunk) {
+		uint32_t chunk_end = MIN(at + chunk, end), found = 0;
+		for (uint32_t i = at; i < chunk_end; i += block)
+			found += region->bits == NULL || bits_are_clear(region->bits, i, block);
+		blocks += found;
+		chunks += found == chunk / block;
+	}
+	region->free_blocks = add ? region->free_blocks + blocks : region->free_blocks - blocks;
+	region->free_chunks = add ? region->free_chunks + chunks : region->free_chunks - chunks;
+	volume->space.free_blocks = add ? volume->space.free_blocks + blocks : volume->space.free_blocks - blocks;
+	volume->space.free_chunks = add ? volume->space.free_chunks + chunks : volume->space.free_chunks - chunks;
+}
+
+void region_learn(struct pxfs_volume *volume, uint32_t index)
+{
+	struct pxfs_region *region = &volume->space.regions[index];
+
+	volume->space.free_blocks -= region->free_blocks;
+	volume->space.free_chunks -= region->free_chunks;
+	region->free_blocks = 0;
+	region->free_chunks = 0;
+	if (region->bits != NULL || region->used == 0)
+		span_count(volume, index, 0, region_end(volume, index), true);
+}
+
 // ---- taking -------------------------------------------------------------------------------------------------------------------
 
 static void region_change(struct pxfs_volume *volume, uint32_t index, uint32_t from, uint32_t count, bool on)
 {
 	struct pxfs_region *region = &volume->space.regions[index];
 
+	span_count(volume, index, from, from + count, false);
 	bits_set(region->bits, from, count, on);
+	span_count(volume, index, from, from + count, true);
 	region->flags |= PXFS_REGION_CHANGED;
 	if (on) {
 		region->used += count;
@@ -111,27 +192,44 @@ static void region_change(struct pxfs_volume *volume, uint32_t index, uint32_t f
 	} else {
 		region->used -= count;
 		volume->space.used_sectors -= count;
-		region->flags &= ~(uint32_t)PXFS_REGION_FULL;
+		region->no_run = 0;
 	}
 }
 
-static err_t region_try(struct pxfs_volume *volume, uint32_t index, uint32_t sectors, uint64_t *address, bool *taken)
+static bool may_have(const struct pxfs_volume *volume, const struct pxfs_region *region, enum run_kind kind,
+		     uint32_t sectors)
+{
+	uint32_t in_chunk = node_sectors(volume) / block_sectors_of(volume);
+
+	if (region->bits == NULL) // to be loaded, but not for pieces
+		return kind != RUN_BROKEN && region->used < PXFS_REGION_SECTORS;
+	if (kind == RUN_CHUNK)
+		return region->free_chunks != 0;
+	if (kind == RUN_BROKEN)
+		return region->free_blocks > region->free_chunks * in_chunk;
+	return region->free_blocks >= sectors / block_sectors_of(volume) &&
+	       (region->no_run == 0 || sectors < region->no_run);
+}
+
+static err_t region_try(struct pxfs_volume *volume, uint32_t index, enum run_kind kind, uint32_t sectors,
+			uint64_t *address, bool *taken)
 {
 	struct pxfs_region *region = &volume->space.regions[index];
 	err_t err = 0;
 
 	*taken = false;
-	if (region_sectors(volume, index) - region->used < sectors)
-		return 0;
-	if ((region->flags & PXFS_REGION_FULL) != 0 && sectors >= block_sectors_of(volume) * 4)
+	if (!may_have(volume, region, kind, sectors))
 		return 0;
 	if (region->bits == NULL)
 		err = region_load(volume, index);
 	if (err != 0)
 		return err;
-	uint32_t at = run_find(volume, region, index, sectors);
+	uint32_t at = kind == RUN_CHUNK    ? run_chunk(volume, region, index)
+		      : kind == RUN_BROKEN ? run_broken(volume, region, index, sectors)
+					   : run_any(volume, region, index, sectors);
 	if (at == UINT32_MAX) {
-		region->flags |= PXFS_REGION_FULL;
+		if (kind == RUN_ANY)
+			region->no_run = sectors;
 		return 0;
 	}
 	region_change(volume, index, at, sectors, true);
@@ -141,23 +239,38 @@ static err_t region_try(struct pxfs_volume *volume, uint32_t index, uint32_t sec
 }
 
 // From the cursor on, once around. Nodes and data have cursors of their own, so that each lie together.
-err_t space_take(struct pxfs_volume *volume, bool locked, bool for_node, uint32_t sectors, uint64_t *address)
+static err_t regions_try(struct pxfs_volume *volume, bool for_node, enum run_kind kind, uint32_t sectors,
+			 uint64_t *address)
 {
 	struct pxfs_space_state *space = &volume->space;
 	uint32_t *cursor = for_node ? &space->cursor_node : &space->cursor_data;
 	bool taken = false;
 	err_t err = 0;
 
-	VERIFY3(sectors % block_sectors_of(volume), ==, 0);
-	space_lock(volume, locked);
 	for (uint32_t i = 0; i < space->region_count && err == 0 && !taken; i++) {
 		uint32_t index = (*cursor + i) % space->region_count;
-		err = region_try(volume, index, sectors, address, &taken);
+		err = region_try(volume, index, kind, sectors, address, &taken);
 		if (taken)
 			*cursor = index;
 	}
+	return err != 0 || taken ? err : -ENOSPC;
+}
+
+err_t space_take(struct pxfs_volume *volume, bool locked, bool for_node, uint32_t sectors, uint64_t *address)
+{
+	err_t err = -ENOSPC;
+
+	VERIFY3(sectors % block_sectors_of(volume), ==, 0);
+	space_lock(volume, locked);
+	bool small = sectors < node_sectors(volume), spares = !for_node && space_spares_chunks(volume, sectors);
+	if (for_node)
+		err = regions_try(volume, true, RUN_CHUNK, sectors, address);
+	else if (small && !spares)
+		err = regions_try(volume, false, RUN_BROKEN, sectors, address);
+	if (err == -ENOSPC && (for_node || small || spares))
+		err = regions_try(volume, for_node, RUN_ANY, sectors, address);
 	space_unlock(volume, locked);
-	return err != 0 || taken ? err : ERR(ENOSPC);
+	return err == -ENOSPC ? ERR(ENOSPC) : err;
 }
 
 // Regions that hold something used have their bits in memory or on disk; reading them may fail, and then the sectors stay used until fsck.

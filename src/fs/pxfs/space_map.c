@@ -34,6 +34,7 @@ err_t region_load(struct pxfs_volume *volume, uint32_t index)
 	if (err == 0) {
 		region->bits = bits;
 		volume->space.loaded++;
+		region_learn(volume, index);
 	} else {
 		kfree(bits);
 	}
@@ -62,6 +63,7 @@ static err_t sums_load(struct pxfs_volume *volume)
 			region->used = le32_get((const struct le32 *)data + i);
 			region->flags = region->used != 0 ? PXFS_REGION_STORED : 0;
 			space->used_sectors += region->used;
+			region_learn(volume, group * PXFS_SUMS + i);
 			if (region->used > PXFS_REGION_SECTORS)
 				err = map_broken(volume, "a region has more used sectors than sectors", i);
 		}

@@ -73,6 +73,10 @@ void inode_touch(struct inode *inode, uint32_t attr_mask)
 	struct tb_time now = time_now();
 
 	spin_lock(&inode->attr_lock);
+	if (attr_mask == ATTR_ATIME && inode->sb->ops->keeps_atime != NULL && !inode->sb->ops->keeps_atime(inode)) {
+		spin_unlock(&inode->attr_lock);
+		return;
+	}
 	if (attr_mask & ATTR_ATIME)
 		inode->atime = now;
 	if (attr_mask & ATTR_MTIME)
@@ -157,9 +161,9 @@ void inode_unlock_two(struct inode *a, struct inode *b)
 // The size first, because it alone can fail.
 err_t inode_change(struct inode *inode, const struct attr_change *change)
 {
-	err_t err = 0;
+	err_t err = inode->sb->ops->change != NULL ? inode->sb->ops->change(inode) : 0;
 
-	if (change->mask & ATTR_SIZE)
+	if (err == 0 && (change->mask & ATTR_SIZE))
 		err = inode->ops->resize != NULL ? inode->ops->resize(inode, change->size_bytes) : ERR(EINVAL);
 	if (err != 0)
 		return err;
