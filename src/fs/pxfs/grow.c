@@ -10,10 +10,9 @@ static err_t size_choose(const struct pxfs_volume *volume, uint64_t size_bytes, 
 	uint32_t block = block_sectors_of(volume);
 	uint64_t device = block_sectors(volume->device), old = volume_sectors(volume);
 	uint64_t wanted = size_bytes != 0 ? size_bytes >> SECTOR_SHIFT : MIN(device, PXFS_VOLUME_SECTORS_MAX);
-	struct pxfs_volume grown = *volume;
+	struct pxfs_volume grown = {.block_shift = volume->block_shift, .sectors = wanted / block * block};
 
-	*sectors = wanted / block * block;
-	grown.sectors = *sectors;
+	*sectors = grown.sectors;
 	if (wanted > device)
 		*problem = "the device is smaller than that";
 	else if (*sectors < old && size_bytes != 0)

@@ -15,7 +15,7 @@ err_t volume_open(const char *device, bool read_only, struct pxfs_volume **out, 
 err_t volume_close(struct pxfs_volume *volume) must_check;
 void volume_abandon(struct pxfs_volume *volume);
 
-// volumes.c. The volume on the device, counted: the one that is in use, or it is opened. The last to put it closes it. Errors: those of volume_open(), -EBUSY (it
+// volumes.c. The volume on the device, counted: the one that is in use, or it is opened. The last to put it closes it. Errors: those of volume_open(), -EROFS (it
 // is in use for reading only). Not within an epoch.
 err_t volumes_init(void) must_check;
 void volumes_fini(void);

@@ -58,7 +58,7 @@ err_t volume_take(const char *device, bool read_only, struct pxfs_volume **out, 
 			list_push_back(&state->volumes, &volume->link);
 	} else if (volume->read_only && !read_only) {
 		*problem = "pxfs: the volume is in use for reading only";
-		err = ERR(EBUSY);
+		err = ERR(EROFS);
 	}
 	if (err == 0) {
 		(void)atomic_fetch_add_u32_relaxed(&volume->users, 1);

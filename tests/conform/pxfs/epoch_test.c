@@ -22,11 +22,11 @@
 #define KEPT 4u
 #define MAKERS 2u
 
-// Keeps the disk as it is behind some of the writes of superblocks.
+// Keeps the disk as it is behind the last writes of superblocks.
 struct epochdisk {
 	struct block_device *device;
 	uint8_t *bytes, *kept[KEPT];
-	uint32_t supers, count, every;
+	uint32_t count, keeps; // keeps: atomic
 };
 
 static void epochdisk_start(struct block_command *command)
@@ -34,8 +34,8 @@ static void epochdisk_start(struct block_command *command)
 	struct epochdisk *disk = block_data(command->device);
 
 	(void)memdisk_copy(command, disk->bytes);
-	if (command->op == BLOCK_WRITE && (command->flags & BLOCK_FUA) != 0 && disk->every != 0 &&
-	    ++disk->supers % disk->every == 0)
+	if (command->op == BLOCK_WRITE && (command->flags & BLOCK_FUA) != 0 &&
+	    atomic_load_u32_acquire(&disk->keeps) != 0)
 		memcpy(disk->kept[disk->count++ % KEPT], disk->bytes, DISK_BYTES);
 	block_command_done(command, 0);
 }
@@ -128,9 +128,9 @@ TEST(pxfs_epoch, a_full_volume_closes_whole_ones)
 	REQUIRE(epochdisk_make(&disk));
 	for (uint32_t i = 0; i < MAKERS; i++)
 		CHECK_EQ(thread_start(&params, maker_main, &makers, &threads[i]), 0);
-	disk.every = 1;
+	atomic_store_u32_release(&disk.keeps, 1);
 	fill(test_run_, 3);
-	disk.every = 0;
+	atomic_store_u32_release(&disk.keeps, 0);
 	atomic_store_u32_release(&makers.stop, 1);
 	for (uint32_t i = 0; i < MAKERS; i++)
 		CHECK_EQ(thread_join(threads[i], NULL), 0);
