@@ -73,24 +73,11 @@ static err_t data_read(struct check *check, const struct pxfs_where *where, cons
 	return err;
 }
 
-static bool extent_is_sound(const struct check *check, const struct pxfs_where *where, const struct pxfs_extent *extent)
-{
-	uint64_t address = le64_get(&extent->address), length = le32_get(&extent->length);
-	uint64_t cluster = le32_get(&extent->cluster), stored = le32_get(&extent->stored);
-
-	if (length == 0 || length > (uint64_t)INT64_MAX - where->offset || where->offset > INT64_MAX)
-		return false;
-	if (address == 0)
-		return true;
-	return cluster <= 1u << PXFS_CLUSTER_SHIFT_MAX && le32_get(&extent->into) + length <= cluster && stored != 0 &&
-	       stored <= cluster && address < check->volume->sectors && extent->method < PXFS_METHOD_COUNT;
-}
-
 static err_t extent_take(struct check *check, const struct pxfs_where *where, const uint8_t *data, uint32_t size)
 {
 	const struct pxfs_extent *extent = (const struct pxfs_extent *)data;
 
-	if (size != sizeof *extent || !extent_is_sound(check, where, extent)) {
+	if (size != sizeof *extent || !extent_is_sound(check->volume, where->offset, extent)) {
 		check_say(check, "inode %llu: what it has at %llu is no extent", (unsigned long long)where->object,
 			  (unsigned long long)where->offset);
 		return 0;

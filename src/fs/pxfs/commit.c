@@ -188,6 +188,8 @@ static void super_fill(struct pxfs_volume *volume)
 	super->root = volume->root_tree.root;
 	super->space = volume->space_tree.root;
 	super->refs = volume->refs_tree.root;
+	le64_put(&super->log.sequence, volume->log.sequence);
+	le64_put(&super->log.at, volume->log.at);
 	le64_put(&super->used_sectors, volume->space.used_sectors);
 	le64_put(&super->promised_sectors, volume->space.promised_sectors);
 	le64_put(&super->written_s, clock_wall_ns() / NS_PER_S);
@@ -197,7 +199,7 @@ static void super_fill(struct pxfs_volume *volume)
 }
 
 // What could not be written leaves the volume as it was on disk, for good: nobody knows what of it is there.
-static err_t volume_fail(struct pxfs_volume *volume, err_t err)
+err_t volume_fail(struct pxfs_volume *volume, err_t err)
 {
 	uint32_t none = 0;
 
@@ -242,6 +244,7 @@ err_t volume_checkpoint(struct pxfs_volume *volume)
 		return volume_fail(volume, err);
 	__atomic_store_n(&volume->generation, volume->generation + 1, __ATOMIC_RELEASE); // node_fits() reads it
 	nodes_clean(volume);
+	log_reset(volume);
 	rwlock_write_lock(&volume->root_tree.lock);
 	err = space_advance(volume);
 	rwlock_write_unlock(&volume->root_tree.lock);

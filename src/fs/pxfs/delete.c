@@ -326,6 +326,7 @@ err_t pxfs_delete_step(struct pxfs_volume *volume, bool *more)
 		volume->deletions = false;
 		err = 0;
 	} else if (err == 0) {
+		log_skip(volume);
 		err = volume_break(volume, going_step(&going));
 		*more = err == 0;
 		if (err == 0)

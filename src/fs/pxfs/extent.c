@@ -93,13 +93,12 @@ err_t extent_drop(struct pxfs_subvol *subvol, const struct pxfs_extent *extent)
 
 // ---- finding ------------------------------------------------------------------------------------------------------------------
 
-static bool piece_is_sound(const struct pxfs_volume *volume, const struct pxfs_piece *piece)
+bool extent_is_sound(const struct pxfs_volume *volume, uint64_t offset, const struct pxfs_extent *extent)
 {
-	const struct pxfs_extent *extent = &piece->extent;
 	uint64_t address = le64_get(&extent->address), length = le32_get(&extent->length);
 	uint64_t cluster = le32_get(&extent->cluster), stored = le32_get(&extent->stored);
 
-	if (length == 0 || piece->offset > INT64_MAX - length)
+	if (length == 0 || offset > INT64_MAX - length)
 		return false;
 	if (address == 0)
 		return true;
@@ -125,7 +124,7 @@ static err_t piece_at(struct pxfs_subvol *subvol, struct pxfs_path *path, uint64
 	piece->offset = where.offset;
 	if (size == sizeof piece->extent)
 		memcpy(&piece->extent, data, sizeof piece->extent);
-	if (size == sizeof piece->extent && piece_is_sound(subvol->volume, piece))
+	if (size == sizeof piece->extent && extent_is_sound(subvol->volume, piece->offset, &piece->extent))
 		return 0;
 	log_err_limited("pxfs: %s: inode %llu: what it has at %llu is no extent", block_name(subvol->volume->device),
 			(unsigned long long)ino, (unsigned long long)where.offset);
@@ -174,7 +173,7 @@ static void piece_cut_front(struct pxfs_piece *piece, uint64_t from)
 }
 
 // Room that was promised for bytes that lie nowhere yet. The tree is locked for writing.
-static void promise_change(struct pxfs_subvol *subvol, int64_t bytes)
+void extent_promise(struct pxfs_subvol *subvol, int64_t bytes)
 {
 	struct pxfs_volume *volume = subvol->volume;
 	int64_t sectors = bytes / (int64_t)SECTOR_SIZE;
@@ -212,7 +211,7 @@ static err_t piece_punch(struct pxfs_subvol *subvol, uint64_t ino, const struct 
 
 	if (le64_get(&piece->extent.address) == 0) {
 		int64_t gone = (int64_t)(MIN(piece_end(piece), to) - MAX(piece->offset, from));
-		promise_change(subvol, -gone);
+		extent_promise(subvol, -gone);
 		*sectors -= gone / (int64_t)SECTOR_SIZE;
 	} else if (!left && !right) {
 		*sectors -= stored_sectors(&piece->extent);
@@ -264,7 +263,7 @@ err_t extent_put(struct pxfs_subvol *subvol, uint64_t ino, const struct pxfs_pie
 		*sectors += stored_sectors(&piece->extent);
 		return 0;
 	}
-	promise_change(subvol, le32_get(&piece->extent.length));
+	extent_promise(subvol, le32_get(&piece->extent.length));
 	*sectors += le32_get(&piece->extent.length) / SECTOR_SIZE;
 	return 0;
 }

@@ -3,6 +3,12 @@
 // Epochs: operations enter one and leave it; closing it makes all that they did durable, of all subvolumes of the volume that are mounted.
 #include "fs_impl.h"
 
+enum epoch_close {
+	CLOSE_LOG,        // what has changed becomes durable
+	CLOSE_CHECKPOINT, // and no batch is behind the superblock
+	CLOSE_ALWAYS      // and the next generation begins, whether anything has changed or not
+};
+
 // Inodes that are dirty each want a leaf when they are stored. Who takes away (0) may have half of what is kept for him: closing the epoch needs some.
 bool epoch_has_room(struct pxfs_mount *mount, uint32_t sectors)
 {
@@ -60,7 +66,7 @@ err_t epoch_enter_for(struct pxfs_mount *mount, uint32_t wish_sectors)
 		return ERR(EROFS);
 	for (uint32_t tries = 0;; tries++) {
 		bool crowded = __atomic_load_n(&volume->cache.dirty, __ATOMIC_RELAXED) > volume->cache.limit;
-		err_t err = crowded && tries == 0 ? pxfs_commit(mount) : 0; // or nodes would fill memory
+		err_t err = crowded && tries == 0 ? pxfs_checkpoint(mount) : 0; // or nodes would fill memory
 		if (err != 0)
 			return err;
 		if (atomic_load_u32_acquire(&volume->failed) != 0)
@@ -92,6 +98,24 @@ void epoch_leave(struct pxfs_mount *mount)
 		(void)waitq_wake_all(&mount->wake);
 }
 
+// Everything that is in memory only comes into the trees.
+static err_t inodes_settle(struct pxfs_volume *volume)
+{
+	struct pxfs_mount *mount = NULL;
+	err_t err = 0;
+
+	list_for_each (mount, &volume->mounts, link) {
+		if (mount->read_only)
+			continue;
+		if (err == 0 && mount->sb->flusher != NULL)
+			err = cache_flush_all(mount->sb);
+		if (err == 0)
+			err = pxfs_inodes_store(mount);
+	}
+	return err;
+}
+
+// Since the last checkpoint: trees are not as they are on disk.
 static bool anything_changed(struct pxfs_volume *volume)
 {
 	const struct pxfs_subvol *subvol = NULL;
@@ -100,38 +124,39 @@ static bool anything_changed(struct pxfs_volume *volume)
 		if (subvol->changed || subvol->dead_count != 0 ||
 		    le64_get(&subvol->tree.root.birth) == volume->generation)
 			return true;
-	return le64_get(&volume->refs_tree.root.birth) == volume->generation || super_errors_changed(volume);
+	return le64_get(&volume->refs_tree.root.birth) == volume->generation || volume->log.used_sectors != 0;
 }
 
-static err_t close_locked(struct pxfs_volume *volume, bool always)
+// A batch if it may be one and that is enough; else a checkpoint.
+static err_t close_locked(struct pxfs_volume *volume, enum epoch_close how)
 {
-	struct pxfs_mount *mount = NULL;
-	err_t err = 0;
+	err_t err = atomic_load_u32_acquire(&volume->failed) != 0 ? ERR(EIO) : inodes_settle(volume);
+	bool done = false;
 
-	list_for_each (mount, &volume->mounts, link) {
-		if (mount->read_only)
-			continue;
-		err = mount->sb->flusher != NULL ? cache_flush_all(mount->sb) : 0;
-		if (err == 0)
-			err = pxfs_inodes_store(mount);
-		if (err != 0)
-			return err;
-	}
-	return always || anything_changed(volume) ? volume_checkpoint(volume) : 0;
+	if (err != 0)
+		return err;
+	bool idle = log_is_idle(volume) && !super_errors_changed(volume);
+	if (how == CLOSE_LOG && idle)
+		return 0;
+	if (how == CLOSE_CHECKPOINT && idle && !anything_changed(volume))
+		return 0;
+	if (how == CLOSE_LOG && !super_errors_changed(volume))
+		err = log_commit(volume, &done);
+	return err == 0 && !done ? volume_checkpoint(volume) : err;
 }
 
 err_t pxfs_commit_locked(struct pxfs_volume *volume)
 {
-	return close_locked(volume, false);
+	return close_locked(volume, CLOSE_CHECKPOINT);
 }
 
 err_t pxfs_generation_close_locked(struct pxfs_volume *volume)
 {
-	return close_locked(volume, true);
+	return close_locked(volume, CLOSE_ALWAYS);
 }
 
 // First what takes long, while others go on; then the rest, while nobody does.
-static err_t epoch_close(struct pxfs_mount *mount, bool always)
+static err_t epoch_close(struct pxfs_mount *mount, enum epoch_close how)
 {
 	struct pxfs_volume *volume = mount->volume;
 
@@ -140,17 +165,22 @@ static err_t epoch_close(struct pxfs_mount *mount, bool always)
 	err_t err = mount->sb->flusher != NULL ? cache_flush_all(mount->sb) : 0;
 	rwlock_write_lock(&volume->epoch);
 	if (err == 0)
-		err = close_locked(volume, always);
+		err = close_locked(volume, how);
 	rwlock_write_unlock(&volume->epoch);
 	return err;
 }
 
 err_t pxfs_commit(struct pxfs_mount *mount)
 {
-	return epoch_close(mount, false);
+	return epoch_close(mount, CLOSE_LOG);
 }
 
 err_t pxfs_generation_close(struct pxfs_mount *mount)
 {
-	return epoch_close(mount, true);
+	return epoch_close(mount, CLOSE_ALWAYS);
+}
+
+err_t pxfs_checkpoint(struct pxfs_mount *mount)
+{
+	return epoch_close(mount, CLOSE_CHECKPOINT);
 }

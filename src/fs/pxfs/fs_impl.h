@@ -77,7 +77,8 @@ void epoch_leave(struct pxfs_mount *mount);
 
 // Closes the epoch: everything before is durable. Not within one. Errors: -EIO, -ENOSPC, -ENOMEM.
 err_t pxfs_commit(struct pxfs_mount *mount) must_check;
-err_t pxfs_commit_locked(struct pxfs_volume *volume) must_check; // the epoch is held for writing
+err_t pxfs_checkpoint(struct pxfs_mount *mount) must_check;      // the same, and mounting finds no log to replay
+err_t pxfs_commit_locked(struct pxfs_volume *volume) must_check; // a checkpoint; the epoch is held for writing
 err_t pxfs_generation_close(struct pxfs_mount *mount)
 	must_check; // whether anything has changed or not: what rests comes back by generations
 err_t pxfs_generation_close_locked(struct pxfs_volume *volume) must_check;
@@ -157,6 +158,8 @@ struct pxfs_piece {
 	struct pxfs_extent extent;
 };
 err_t extent_put(struct pxfs_subvol *subvol, uint64_t ino, const struct pxfs_piece *piece, int64_t *sectors) must_check;
+bool extent_is_sound(const struct pxfs_volume *volume, uint64_t offset, const struct pxfs_extent *extent);
+void extent_promise(struct pxfs_subvol *subvol, int64_t bytes); // room for bytes that lie nowhere yet
 err_t extent_hold(struct pxfs_volume *volume, const struct pxfs_extent *extent) must_check; // one reference more
 err_t extent_drop(struct pxfs_subvol *subvol, const struct pxfs_extent *extent) must_check; // one less, or a dead one
 err_t extent_punch(struct pxfs_subvol *subvol, uint64_t ino, uint64_t from, uint64_t to, int64_t *sectors) must_check;

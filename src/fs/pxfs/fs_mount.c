@@ -57,7 +57,7 @@ static void mount_thread(void *arg)
 		if (err == 0)
 			err = deletions_go_on(mount);
 		if (err == 0)
-			err = pxfs_commit(mount);
+			err = pxfs_checkpoint(mount);
 		if (err != 0) // not again at once
 			(void)waitq_wait_until(&mount->wake, atomic_load_u32_acquire(&mount->stop) != 0,
 					       clock_now_ns() + NS_PER_S);
@@ -123,7 +123,7 @@ static void pxfs_unmount(struct superblock *sb)
 	if (err == 0 && !mount->read_only)
 		err = pxfs_orphans_reap(mount);
 	if (err == 0)
-		err = pxfs_commit(mount);
+		err = pxfs_checkpoint(mount); // its tree is not written once it is nobody's
 	if (err != 0)
 		log_err("pxfs: %s: unmounting: %pe", block_name(mount->volume->device), ERR_PTR(err));
 	err = mount_free(mount);

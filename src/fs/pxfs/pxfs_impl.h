@@ -9,7 +9,7 @@
 //
 // Files
 //   format.h   the bytes · super.c superblocks · node.c nodes in memory · node_read.c · tree.c trees: finding, setting, taking away · tree_change.c their
-//   shapes · tree_prune.c taking one apart · tree_check.c · space.c which sectors are free · space_map.c that in the space tree · commit.c checkpoints · volumes.c which
+//   shapes · log.c batches · log_read.c, log_replay.c mounting behind a power cut · tree_prune.c taking one apart · tree_check.c · space.c which sectors are free · space_map.c that in the space tree · commit.c checkpoints · volumes.c which
 //   volumes are in use · subvol.c subvolumes in use, what is dead · snapshot.c snapshots, clones, rollback · delete.c taking subvolumes apart
 //
 // Objects. A volume is a device that is mounted, once, whatever number of its subvolumes are. A node in memory is clean (as on disk), or dirty: born in
@@ -45,6 +45,7 @@
 #include "kern/log.h"
 #include "kern/math.h"
 #include "kern/mem.h"
+#include "kern/rbtree.h"
 #include "kern/refcount.h"
 #include "kern/string.h"
 #include "kern/sync.h"
@@ -137,6 +138,7 @@ enum pxfs_region_flags {
 struct pxfs_rest {
 	uint64_t generation;
 	uint32_t count, room, written; // written: of them, those in the root tree
+	uint32_t cleared;              // and those that are free again
 	struct pxfs_range_in *ranges;
 };
 
@@ -181,6 +183,18 @@ struct pxfs_subvol {
 	uint64_t origin_created;    // what was born up to it is the origin's, and not even noted as dead
 	uint32_t dead_count, dead_room, dead_stored;
 	struct pxfs_dead_in *dead;
+	struct rb_root notes; // struct note (log.c): keys of items that changed since the last close
+};
+
+// The log. Behind a checkpoint, closing an epoch writes what changed since the last close as one batch, unless it is better to do the next checkpoint.
+struct pxfs_log {
+	uint64_t address, sectors; // of the ring
+	uint64_t sequence, at,
+		chain; // of the next batch: number, place from `address` on; checksum of the one before, 0 behind a checkpoint
+	uint64_t acknowledged;         // the last one whose FLUSH has ended
+	uint64_t used_sectors;         // of batches behind the checkpoint
+	uint32_t noted;                // atomic: notes of all subvolumes
+	uint32_t overflow, structural; // atomic: too much, or nothing that a batch can say: a checkpoint is next
 };
 
 // ---- volume --------------------------------------------------------------------------------------------------------------
@@ -200,6 +214,7 @@ struct pxfs_volume {
 	struct pxfs_cache cache;
 	struct pxfs_space_state space;
 	struct pxfs_tree root_tree, space_tree, refs_tree;
+	struct pxfs_log log;                                // epoch held for writing
 	struct pxfs_codecs *codecs;                         // codec.c
 	struct list subvols;                                // struct pxfs_subvol that are open; epoch
 	struct list mounts;                                 // struct pxfs_mount; epoch
@@ -390,7 +405,10 @@ err_t space_clear(struct pxfs_volume *volume, uint64_t address,
 		  uint32_t sectors) must_check; // space.lock held: those that rested
 err_t space_claim(struct pxfs_volume *volume, uint64_t address,
 		  uint64_t sectors) must_check;             // takes the lock: marks them as used
-err_t space_advance(struct pxfs_volume *volume) must_check; // a generation has begun: what rested long enough is free
+err_t space_advance(struct pxfs_volume *volume) must_check; // a generation has begun: what rested long enough is free;
+err_t space_rests_clear(struct pxfs_volume *volume) must_check; // its first half, which takes no space
+err_t space_claim_free(struct pxfs_volume *volume, uint64_t address,
+		       uint64_t sectors) must_check; // -EEXIST: something is used already
 
 // subvol.c. The epoch is held for writing, but for subvol_dead() and the extents' births. open: counted; a subvolume that may be written has one user, a snapshot any
 // number. Errors: -ENOENT, -EUCLEAN with *problem, -EBUSY, -ENOMEM, those of trees.
@@ -413,6 +431,22 @@ err_t subvol_dead(struct pxfs_subvol *subvol, enum pxfs_range_kind kind, const u
 		  uint32_t sectors, uint64_t birth) must_check;
 err_t subvol_dead_store(struct pxfs_subvol *subvol)
 	must_check; // at a checkpoint, with the root tree locked: into lists
+
+// log.c. note: an item of a subvolume is going to be set or taken away; `existed`: it is there. Its tree is locked for writing. What cannot be noted makes
+// the next close a checkpoint, as log_skip() does: something has changed that no batch can say.
+void log_note(struct pxfs_subvol *subvol, const struct pxfs_where *where, bool existed);
+void log_notes_drop(struct pxfs_subvol *subvol);
+void log_skip(struct pxfs_volume *volume);
+bool log_is_idle(struct pxfs_volume *volume); // nothing has changed since the last close
+
+// The epoch is held for writing, and no page is dirty. Writes a batch and FLUSHes. *done false: a checkpoint is wanted instead. Errors: -ENOMEM, -EIO, those of trees.
+err_t log_commit(struct pxfs_volume *volume, bool *done) must_check;
+void log_begin(struct pxfs_volume *volume); // mounting: from the superblock
+void log_reset(struct pxfs_volume *volume); // a checkpoint is durable
+
+// log_read.c, log_replay.c: mounting. Reads batches, and puts into the trees what they say; the trees are then of the open generation, and dirty. *some: there were
+// batches. Errors: -EUCLEAN with *problem, -ENOMEM, -EIO, those of trees.
+err_t log_replay(struct pxfs_volume *volume, bool *some, const char **problem) must_check;
 
 // extent.c: one reference less. Errors: those of trees, -ENOMEM.
 err_t reference_drop(struct pxfs_volume *volume, uint64_t address, uint32_t sectors) must_check;
@@ -443,6 +477,7 @@ err_t volume_checkpoint(struct pxfs_volume *volume) must_check;
 // An operation has failed when half of it was done. What is in memory is no state that ever was, so nothing of it is written any more: the volume stays what the
 // last close made it. Returns err.
 err_t volume_break(struct pxfs_volume *volume, err_t err);
-void nodes_clean(struct pxfs_volume *volume); // a checkpoint is durable: all nodes are as on disk
+err_t volume_fail(struct pxfs_volume *volume, err_t err); // the same for a write that failed; -EIO
+void nodes_clean(struct pxfs_volume *volume);             // a checkpoint is durable: all nodes are as on disk
 
 #endif

@@ -333,7 +333,15 @@ err_t space_give_up(struct pxfs_volume *volume, bool locked, const uint64_t *add
 	return err;
 }
 
-err_t space_claim(struct pxfs_volume *volume, uint64_t address, uint64_t sectors)
+static bool bits_any(const uint64_t *bits, uint32_t from, uint32_t count)
+{
+	for (uint32_t i = from; i < from + count; i++)
+		if ((bits[i / 64] >> i % 64 & 1) != 0)
+			return true;
+	return false;
+}
+
+static err_t claim(struct pxfs_volume *volume, uint64_t address, uint64_t sectors, bool must_be_free)
 {
 	err_t err = 0;
 
@@ -343,6 +351,8 @@ err_t space_claim(struct pxfs_volume *volume, uint64_t address, uint64_t sectors
 		uint32_t count = (uint32_t)MIN(sectors, (uint64_t)(PXFS_REGION_SECTORS - from));
 		if (volume->space.regions[index].bits == NULL)
 			err = region_load(volume, index);
+		if (err == 0 && must_be_free && bits_any(volume->space.regions[index].bits, from, count))
+			err = ERR(EEXIST);
 		if (err == 0)
 			region_change(volume, index, from, count, true);
 		address += count;
@@ -350,6 +360,16 @@ err_t space_claim(struct pxfs_volume *volume, uint64_t address, uint64_t sectors
 	}
 	mutex_unlock(&volume->space.lock);
 	return err;
+}
+
+err_t space_claim(struct pxfs_volume *volume, uint64_t address, uint64_t sectors)
+{
+	return claim(volume, address, sectors, false);
+}
+
+err_t space_claim_free(struct pxfs_volume *volume, uint64_t address, uint64_t sectors)
+{
+	return claim(volume, address, sectors, true);
 }
 
 err_t space_clear(struct pxfs_volume *volume, uint64_t address, uint32_t sectors)

@@ -227,24 +227,41 @@ err_t space_store(struct pxfs_volume *volume)
 	return err;
 }
 
+static struct pxfs_rest *rest_that_ends(struct pxfs_volume *volume)
+{
+	return volume->generation < 3 ? NULL : &volume->space.rests[(volume->generation - 2) % 3];
+}
+
+err_t space_rests_clear(struct pxfs_volume *volume)
+{
+	struct pxfs_rest *rest = rest_that_ends(volume);
+	err_t err = 0;
+
+	mutex_lock(&volume->space.lock);
+	for (uint32_t i = rest == NULL ? 0 : rest->cleared; rest != NULL && i < rest->count && err == 0; i++)
+		err = space_clear(volume, rest->ranges[i].address, rest->ranges[i].sectors);
+	if (rest != NULL && err == 0)
+		rest->cleared = rest->count;
+	mutex_unlock(&volume->space.lock);
+	return err;
+}
+
 // A generation has been opened: what was given up two before it is free.
 err_t space_advance(struct pxfs_volume *volume)
 {
-	uint64_t old = volume->generation - 2;
-	struct pxfs_rest *rest = &volume->space.rests[old % 3];
-	uint32_t lists = DIV_ROUND_UP(rest->count, RANGES_ITEM);
-	err_t err = 0;
+	struct pxfs_rest *rest = rest_that_ends(volume);
+	err_t err = space_rests_clear(volume);
 
-	if (volume->generation < 3)
-		return 0;
+	if (rest == NULL)
+		return err;
+	uint32_t lists = DIV_ROUND_UP(rest->count, RANGES_ITEM);
 	mutex_lock(&volume->space.lock);
-	for (uint32_t i = 0; i < rest->count && err == 0; i++)
-		err = space_clear(volume, rest->ranges[i].address, rest->ranges[i].sectors);
 	rest->count = 0;
 	rest->written = 0;
+	rest->cleared = 0;
 	mutex_unlock(&volume->space.lock);
 	for (uint32_t list = 0; list < lists && err == 0; list++) {
-		struct pxfs_where where = {old, PXFS_REST, list};
+		struct pxfs_where where = {volume->generation - 2, PXFS_REST, list};
 		err = tree_take(&volume->root_tree, &where);
 	}
 	return err;

@@ -125,6 +125,7 @@ struct pxfs_subvol *subvol_make(struct pxfs_volume *volume, uint64_t id, const s
 	subvol->item = *item;
 	subvol->users = 1;
 	item_apply(subvol);
+	rb_init(&subvol->notes);
 	tree_init(&subvol->tree, volume, id, &item->root);
 	subvol->tree.subvol = subvol;
 	list_push_back(&volume->subvols, &subvol->link);
@@ -147,7 +148,7 @@ err_t subvol_open(struct pxfs_volume *volume, uint64_t id, struct pxfs_subvol **
 		*problem = "pxfs: the subvolume is being deleted";
 		return ERR(ENOENT);
 	}
-	if (subvol != NULL && (flags & PXFS_SUBVOLUME_SNAPSHOT) == 0) {
+	if (subvol != NULL && subvol->users != 0 && (flags & PXFS_SUBVOLUME_SNAPSHOT) == 0) {
 		*problem = "pxfs: the subvolume is mounted already";
 		return ERR(EBUSY);
 	}
@@ -164,6 +165,7 @@ void subvol_close(struct pxfs_subvol *subvol)
 	if (--subvol->users != 0)
 		return;
 	list_remove(&subvol->link);
+	log_notes_drop(subvol);
 	tree_fini(&subvol->tree);
 	kfree(subvol->dead);
 	kfree(subvol);

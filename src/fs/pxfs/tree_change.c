@@ -345,6 +345,8 @@ err_t tree_put(struct pxfs_tree *tree, const struct pxfs_where *where, const voi
 	err_t err = tree_find(tree, where, &path, &exact);
 	if (err != 0)
 		return err;
+	if (tree->subvol != NULL)
+		log_note(tree->subvol, where, exact);
 	if (path.levels == 0)
 		return tree_begin(tree, where, data, size_bytes);
 	err = path_make_dirty(&path, 0);
@@ -467,6 +469,8 @@ err_t tree_take(struct pxfs_tree *tree, const struct pxfs_where *where)
 
 	if (err == 0 && !exact)
 		err = -ENOENT;
+	if (err == 0 && tree->subvol != NULL)
+		log_note(tree->subvol, where, true);
 	if (err == 0)
 		err = path_make_dirty(&path, 0);
 	if (err == 0) {

@@ -60,6 +60,31 @@ static void volume_free(struct pxfs_volume *volume, bool trees)
 	kfree(volume);
 }
 
+// Those that are being deleted, and in a volume that is given up any other.
+static void subvols_close(struct pxfs_volume *volume)
+{
+	while (!list_is_empty(&volume->subvols)) {
+		struct pxfs_subvol *subvol = list_first_entry(&volume->subvols, struct pxfs_subvol, link);
+		subvol->users = 1;
+		subvol_close(subvol);
+	}
+}
+
+// What the log has comes into the trees; then a checkpoint, or, where nothing may be written, it stays in memory.
+static err_t generation_begin(struct pxfs_volume *volume, const char **problem)
+{
+	bool some = false;
+
+	rwlock_write_lock(&volume->epoch);
+	err_t err = log_replay(volume, &some, problem);
+	if (err == 0 && !volume->read_only) {
+		err = some ? volume_checkpoint(volume) : space_advance(volume);
+		subvols_close(volume);
+	}
+	rwlock_write_unlock(&volume->epoch);
+	return err;
+}
+
 err_t volume_open(const char *device, bool read_only, struct pxfs_volume **out, const char **problem)
 {
 	struct pxfs_volume *volume = NULL;
@@ -85,24 +110,16 @@ err_t volume_open(const char *device, bool read_only, struct pxfs_volume **out, 
 		err = space_load(volume);
 	if (err == 0 && !volume->read_only)
 		err = super_slots_check(volume, true, &slots);
-	if (err == 0 && !volume->read_only)
-		err = space_advance(volume);
+	if (err == 0)
+		err = generation_begin(volume, problem);
 	volume->deletions = !volume->read_only; // until somebody has looked
+	if (err != 0 && trees)
+		subvols_close(volume);
 	if (err != 0)
 		volume_free(volume, trees);
 	else
 		*out = volume;
 	return err;
-}
-
-// Those that are being deleted, and in a volume that is given up any other.
-static void subvols_close(struct pxfs_volume *volume)
-{
-	while (!list_is_empty(&volume->subvols)) {
-		struct pxfs_subvol *subvol = list_first_entry(&volume->subvols, struct pxfs_subvol, link);
-		subvol->users = 1;
-		subvol_close(subvol);
-	}
 }
 
 err_t volume_close(struct pxfs_volume *volume)
@@ -191,6 +208,7 @@ static void super_make(struct pxfs_volume *volume, const struct pxfs_format_para
 	if (params->label != NULL)
 		memcpy(super->label, params->label, strlen(params->label));
 	volume->generation = 1;
+	log_begin(volume);
 }
 
 // What is ours from the beginning: everything before the first block that may be taken, and the second ring to the end.
