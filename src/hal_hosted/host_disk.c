@@ -6,11 +6,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 // Whether somebody else has the file open for writing, as far as the host tells: a read lease is refused then. We hold it for a moment only.
@@ -62,6 +64,7 @@ static tb_err config_check(const struct tb_disk *from)
 static tb_err file_open(struct host_disk *disk, const struct tb_disk *from, bool read_only, uint64_t *end_bytes)
 {
 	struct stat status;
+	struct statfs system;
 	bool make = from->size_bytes != 0 && !read_only;
 
 	if (!read_only && has_writer(from->path))
@@ -79,6 +82,7 @@ static tb_err file_open(struct host_disk *disk, const struct tb_disk *from, bool
 		if (ftruncate(disk->fd, status.st_size) != 0)
 			return disk_fail(from, errno);
 	}
+	disk->memory = fstatfs(disk->fd, &system) == 0 && system.f_type == TMPFS_MAGIC;
 	disk->info.physical_bytes = 4096;
 	*end_bytes = (uint64_t)status.st_size;
 	return 0;

@@ -15,6 +15,7 @@ struct host_disk {
 	char *path;
 	int fd;      // -1: closed
 	bool device; // a block device, not a file
+	bool memory; // the file lies in the host's memory (tmpfs): nothing waits for anything
 	uint64_t offset_bytes;
 	uint32_t failed; // atomic: a flush has failed, and what it lost nobody knows
 	struct hal_block_info info;

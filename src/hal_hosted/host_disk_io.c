@@ -145,9 +145,11 @@ tb_err host_disk_run(struct host_disk *disk, const struct hal_block_request *req
 	return -EINVAL;
 }
 
-// Reads from what the host has in memory. A write that goes on when half of it has been done is done again whole: same bytes, same place.
+// What the host has in memory, of a file in memory all. A write that goes on when half of it has been done is done again whole: same bytes, same place.
 tb_err host_disk_try(struct host_disk *disk, const struct hal_block_request *request)
 {
+	if (disk->memory && request->op <= HAL_BLOCK_FLUSH)
+		return host_disk_run(disk, request);
 	if (request->op != HAL_BLOCK_READ && request->op != HAL_BLOCK_WRITE)
 		return -EAGAIN;
 	if ((request->flags & HAL_BLOCK_FUA) != 0)
