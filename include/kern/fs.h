@@ -71,7 +71,7 @@ struct page *mapping_find(struct mapping *mapping, uint64_t index) must_check; /
 // Errors: -ENOMEM.
 err_t mapping_add(struct mapping *mapping, uint64_t index, struct page **out, bool *made) must_check;
 
-// The same for a page that nobody can see yet, because it lies behind the file's end: with mem_flags 0 its contents are anything.
+// The same for a page that nobody can see yet, because it lies behind the file's end or is not up to date: with mem_flags 0 its contents are anything.
 err_t mapping_add_unzeroed(struct mapping *mapping, uint64_t index, uint32_t mem_flags, struct page **out,
 			   bool *made) must_check;
 

@@ -28,7 +28,7 @@ struct cache_ops {
 	uint32_t
 		cluster_pages; // power of two ≤ CACHE_RANGE_MAX: ranges begin and end at multiples of it where the file does
 
-	// Fills pages; none is up to date. What lies beyond the file's end is zeroed. An error is the reader's; the pages stay unfilled.
+	// Fills pages, every byte: what they hold is anything, and none is up to date. What lies beyond the file's end is zeroed. An error is the reader's; the pages stay unfilled.
 	err_t (*fill)(struct inode *inode, uint64_t first, struct page **pages, uint32_t count);
 
 	// Makes pages durable as fsync understands it. NULL among them, where a cluster is larger than a page: that page is not in the cache and has

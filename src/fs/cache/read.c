@@ -25,7 +25,7 @@ static err_t pages_take(struct fill *fill)
 
 	for (; err == 0 && count < fill->count; count += err == 0) {
 		bool made;
-		err = mapping_add(&fill->inode->mapping, fill->first + count, &fill->pages[count], &made);
+		err = mapping_add_unzeroed(&fill->inode->mapping, fill->first + count, 0, &fill->pages[count], &made);
 	}
 	fill->count = count; // fewer are a smaller window
 	for (uint32_t i = 0; i < count; i++) {

@@ -15,7 +15,7 @@ static err_t page_for_write(struct inode *inode, uint64_t index, bool whole, str
 	for (;;) {
 		struct page *page;
 		bool made;
-		err_t err = mapping_add(&inode->mapping, index, &page, &made);
+		err_t err = mapping_add_unzeroed(&inode->mapping, index, 0, &page, &made);
 		if (err != 0)
 			return err;
 		page_lock(page);
@@ -25,7 +25,7 @@ static err_t page_for_write(struct inode *inode, uint64_t index, bool whole, str
 		if (page->mapping != NULL && (filled || whole || behind)) {
 			page_wait_writeback(page);
 			if (!filled && !whole)
-				memset(page->frame, 0, FRAME_SIZE); // a fill that failed may have left anything
+				memset(page->frame, 0, FRAME_SIZE); // nobody has filled it
 			*out = page;
 			return 0;
 		}
