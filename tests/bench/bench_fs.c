@@ -204,8 +204,12 @@ static void begin(void)
 {
 	int err = 0;
 
-	if (ours())
+	if (ours()) {
 		instance_make();
+		err = our_job(FS_JOB_WARM, FS_CREATE, NULL);
+	}
+	if (err != 0)
+		die("memory", err);
 	if (args.keep) // mounting may be what is measured
 		return;
 	if (ours())

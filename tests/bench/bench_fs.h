@@ -327,6 +327,7 @@ static inline int fs_measure(struct fs_bench *bench, enum fs_work work, struct f
 
 // The kernel's half, for tb_call(): with disk0, at /m.
 enum fs_job {
+	FS_JOB_WARM, // touches the instance's memory, which the host gives page by page
 	FS_JOB_FORMAT,
 	FS_JOB_MOUNT,
 	FS_JOB_WORK,

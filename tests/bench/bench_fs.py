@@ -52,7 +52,7 @@ ONCE = [
 def run(command, **more):
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=LIMIT_S, **more)
     if done.returncode != 0:
-        words = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:] or [f'status {done.returncode}']
+        words = (done.stderr.strip() or done.stdout.strip()).splitlines()[:1] or [f'status {done.returncode}']
         raise Absent(f'{os.path.basename(command[0])}: {words[0]}')
     return done.stdout
 
@@ -233,7 +233,7 @@ def tree_pxfs(sim, folder, archive):
     image = os.path.join(folder, 'tree.img')
     lines = f'mkfs -c zstd:3 disk0; pxfs-info disk0; mkdir /m; mount -t pxfs disk0 /m; unpack {archive} /m; umount /m; pxfs-info disk0'
     try:
-        text = run([sim, '--cpus', '2', '--mem', '1536', '--disk', f'{image},size={IMAGE_BYTES >> 20}M', '-c', lines])
+        text = run([sim, '--cpus', '2', '--mem', '1536M', '--disk', f'{image},size={IMAGE_BYTES >> 20}M', '-c', lines])
         used = [int(kib) for kib in re.findall(r'KiB, (\d+) used', text)]
         return used[1] - used[0]
     finally:

@@ -125,6 +125,28 @@ static err_t work_run(struct fs_call *call)
 	return err;
 }
 
+#define PIECE_BYTES MIB(16)
+#define PIECES 256u
+#define KEPT_FRAMES 16384u // for who is at work meanwhile
+
+static err_t memory_touch(void)
+{
+	struct frame_info info = {.free = UINT32_MAX};
+	void **pieces = kmalloc_array(PIECES, sizeof *pieces, MEM_ZERO);
+
+	if (pieces == NULL)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < PIECES && info.free > KEPT_FRAMES; i++) {
+		pieces[i] = range_alloc(PIECE_BYTES, MEM_ZERO, NULL);
+		frame_get_info(&info);
+	}
+	for (uint32_t i = 0; i < PIECES; i++)
+		if (pieces[i] != NULL)
+			range_free(pieces[i]);
+	kfree(pieces);
+	return 0;
+}
+
 int64_t tb_bench_fs(void *arg)
 {
 	struct fs_call *call = arg;
@@ -132,6 +154,9 @@ int64_t tb_bench_fs(void *arg)
 	const char *problem = NULL;
 
 	switch ((enum fs_job)call->job) {
+	case FS_JOB_WARM:
+		call->err = memory_touch();
+		break;
 	case FS_JOB_FORMAT:
 		call->err = pxfs_format("disk0", &params, &problem);
 		break;
