@@ -7,10 +7,12 @@
 #include "kern/loop.h"
 #include "kern/math.h"
 #include "kern/mem.h"
+#include "kern/page_cache.h"
 #include "kern/pxfs.h"
 #include "kern/rand.h"
 #include "kern/string.h"
 #include "kern/test.h"
+#include "kern/tunable.h"
 #include "kern/vfs.h"
 
 static struct process *root(void)
@@ -291,4 +293,57 @@ TEST(loop, pxfs_in_a_file_of_pxfs)
 	volume_is_sound(test_run_, block_name(disk));
 	CHECK_EQ(vfs_unlink(root(), TB_AT_FDCWD, "/outer", TB_AT_REMOVEDIR), 0);
 	CHECK_EQ(block_remove(disk), 0);
+}
+
+static uint64_t tunable_change(TEST_RUN, const char *name, uint64_t value)
+{
+	const struct tunable *tunable = tunable_find(name);
+	uint64_t before = tunable != NULL ? tunable->get() : 0;
+
+	CHECK(tunable != NULL && tunable->set(value) == 0);
+	return before;
+}
+
+// More than may be dirty goes through both page caches: the loop's thread waits for the flusher of its own filesystem, never for that of the one above.
+TEST(loop, writers_wait_above_and_below)
+{
+	struct loop_params params = {.path = "/outer/image"};
+	struct pxfs_format_params plain = {.method = PXFS_METHOD_NONE};
+	struct block_device *disk = NULL;
+	struct cache_info before, after;
+	uint8_t *bytes = kmalloc(MIB(1), MEM_ZERO);
+	char name[BLOCK_NAME_SIZE];
+	const char *problem = NULL;
+	size_t done = 0;
+	int32_t fd = -1;
+
+	REQUIRE(bytes != NULL && ramdisk_create(MIB(64), 0, 0, &disk) == 0);
+	cache_get_info(&before);
+	CHECK_EQ(pxfs_format(block_name(disk), &(struct pxfs_format_params){.copies = 1}, &problem), 0);
+	CHECK(vfs_mkdir(root(), TB_AT_FDCWD, "/outer", 0755) == 0 &&
+	      vfs_mkdir(root(), TB_AT_FDCWD, "/inner", 0755) == 0);
+	CHECK_EQ(vfs_mount(root(), block_name(disk), "/outer", "pxfs", 0, "", NULL), 0);
+	REQUIRE(file_make("/outer/image", MIB(24)) == 0 && loop_create(root(), &params, name) == 0);
+	CHECK_EQ(pxfs_format(name, &plain, &problem), 0);
+	CHECK_EQ(vfs_mount(root(), name, "/inner", "pxfs", 0, "", NULL), 0);
+	uint64_t background = tunable_change(test_run_, "vm.dirty_background_percent", 0);
+	uint64_t limit = tunable_change(test_run_, "vm.dirty_percent", 1);
+	CHECK_EQ(vfs_open(root(), TB_AT_FDCWD, "/inner/f", TB_O_RDWR | TB_O_CREAT, 0644, &fd), 0);
+	for (uint32_t i = 0; i < 6; i++) {
+		bytes[i] = 1; // a MiB that packs well below, and not at all above
+		CHECK(vfs_pwrite(root(), fd, bytes, MIB(1), i * MIB(1), &done) == 0 && done == MIB(1));
+	}
+	CHECK_EQ(vfs_close(root(), fd), 0);
+	(void)tunable_change(test_run_, "vm.dirty_background_percent", background);
+	(void)tunable_change(test_run_, "vm.dirty_percent", limit);
+	CHECK_EQ(vfs_umount(root(), "/inner", 0), 0);
+	cache_get_info(&after);
+	CHECK(after.throttled != before.throttled);
+	volume_is_sound(test_run_, name);
+	CHECK_EQ(loop_remove(name), 0);
+	CHECK_EQ(vfs_umount(root(), "/outer", 0), 0);
+	CHECK(vfs_unlink(root(), TB_AT_FDCWD, "/outer", TB_AT_REMOVEDIR) == 0 &&
+	      vfs_unlink(root(), TB_AT_FDCWD, "/inner", TB_AT_REMOVEDIR) == 0);
+	CHECK_EQ(block_remove(disk), 0);
+	kfree(bytes);
 }
