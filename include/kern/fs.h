@@ -267,6 +267,7 @@ struct superblock_ops {
 
 struct fs_type {
 	const char *name;
+	const char *xattr_prefix; // of attributes that are its own, "name."; NULL: it has none
 	// Reads options ("a=1,b"), sets ops and root inode of sb. *problem is what to tell people. Errors: any.
 	err_t (*mount)(struct superblock *sb, const char *source, const char *options, struct inode **root,
 		       const char **problem);

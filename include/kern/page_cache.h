@@ -19,7 +19,7 @@ enum page_flags {
 	PAGE_CHANGED = 1u << 7    // under writeback: it was dirty; others of its cluster were not
 };
 
-#define CACHE_RANGE_MAX 64u // pages of one fill or flush
+#define CACHE_RANGE_MAX 256u // pages of one fill or flush
 
 // What a filesystem does for the cache. Called in thread context with the pages locked (fill) or under writeback (flush), no spinlock held;
 // inode->lock may be held by the caller, or not: they may not take it. Both sleep as they like. `pages` are page->index first, first + 1, …;

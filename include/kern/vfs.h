@@ -35,8 +35,8 @@ err_t vfs_pread(struct process *process, int32_t fd, void *buffer, size_t size_b
 err_t vfs_pwrite(struct process *process, int32_t fd, const void *buffer, size_t size_bytes, uint64_t offset,
 		 size_t *done_bytes) must_check;
 
-// ioctl(2) on what the descriptor names: `arg` is in kernel memory and as large as the request says (enum tb_tty_request). Errors: -EBADF,
-// -ENOTTY (the file knows no such request), those of the request.
+// ioctl(2) on what the descriptor names: `arg` is in kernel memory and as large as the request says (enum tb_tty_request, TB_FS_IOC_…). Errors: -EBADF,
+// -ENOTTY (the file knows no such request), -EPERM and -EROFS (TB_FS_IOC_SETFLAGS is the owner's), those of the request.
 err_t vfs_ioctl(struct process *process, int32_t fd, uint32_t request, void *arg) must_check;
 err_t vfs_seek(struct process *process, int32_t fd, int64_t offset, enum tb_seek whence, uint64_t *position) must_check;
 err_t vfs_truncate(struct process *process, int32_t dirfd, const char *path, int64_t size_bytes) must_check;

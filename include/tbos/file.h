@@ -65,7 +65,7 @@ tb_err tb_sync(tb_context *context) TB_MUST_USE;
 tb_err tb_flock(tb_context *context, int32_t fd, uint32_t operation) TB_MUST_USE;
 tb_err tb_lock(tb_context *context, int32_t fd, uint32_t command, struct tb_lock *lock) TB_MUST_USE;
 
-// ioctl(2) on a terminal, a block device or PXFS: request is of enum tb_tty_request, tb_block_request or tb_pxfs_request, which say what arg points to. A context has no controlling terminal: /dev/tty is
+// ioctl(2) on a terminal, a block device or PXFS: request is of enum tb_tty_request, tb_block_request or tb_pxfs_request, which say what arg points to; TB_FS_IOC_GETFLAGS and _SETFLAGS on files of filesystems that know them. A context has no controlling terminal: /dev/tty is
 // -ENXIO; /dev/console and /dev/tty1 are there.
 tb_err tb_ioctl(tb_context *context, int32_t fd, uint32_t request, void *arg) TB_MUST_USE;
 

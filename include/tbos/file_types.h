@@ -124,6 +124,15 @@ enum tb_xattr_flags {
 	TB_XATTR_REPLACE = 2
 };
 
+// Requests of ioctl on files and directories; the argument is a uint32_t of enum tb_fs_flags.
+#define TB_FS_IOC_GETFLAGS 0x80086601u
+#define TB_FS_IOC_SETFLAGS 0x40086602u
+
+enum tb_fs_flags {
+	TB_FS_COMPR_FL = 0x4,   // compressed, by its own setting
+	TB_FS_NOCOMP_FL = 0x400 // not compressed, by its own setting
+};
+
 enum tb_mode {
 	TB_S_IFMT = 0170000,
 	TB_S_IFSOCK = 0140000,

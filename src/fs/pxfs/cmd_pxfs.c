@@ -6,21 +6,17 @@
 #include "kern/component.h"
 #include "kern/monitor.h"
 
-static const char *const method_names[PXFS_METHOD_COUNT] = {
-	[PXFS_METHOD_LZ4] = "lz4", [PXFS_METHOD_ZSTD] = "zstd", [PXFS_METHOD_NONE] = "none"};
-
-// "zstd:9".
+// "zstd:9,256k".
 static bool method_parse(const char *text, struct pxfs_format_params *params)
 {
-	for (uint32_t i = 0; i < PXFS_METHOD_COUNT; i++) {
-		size_t size = strlen(method_names[i]);
-		if (strncmp(text, method_names[i], size) != 0 || (text[size] != '\0' && text[size] != ':'))
-			continue;
-		params->method = i;
-		return text[size] == '\0' ||
-		       (str_to_u32(text + size + 1, 10, &params->level) == 0 && params->level <= 19);
-	}
-	return false;
+	struct pxfs_setting setting = {.cluster_shift = 16};
+
+	if (!pxfs_setting_parse(text, strlen(text), &setting))
+		return false;
+	params->method = setting.method;
+	params->level = setting.level;
+	params->cluster_bytes = 1u << setting.cluster_shift;
+	return true;
 }
 
 static bool size_parse(const char *text, uint32_t *bytes)
@@ -94,8 +90,8 @@ static void info_show(struct monitor_session *session, const struct pxfs_volume 
 		"errors       %llu read, %llu repaired, %llu lost\n",
 		(unsigned long long)le64_get(&super->generation), (unsigned long long)volume->sectors / 2,
 		(unsigned long long)volume->space.used_sectors / 2, 1u << volume->block_shift, node_bytes(volume),
-		volume->copies, super->method < PXFS_METHOD_COUNT ? method_names[super->method] : "?", super->level,
-		1u << (super->cluster_shift & 31), (unsigned long long)le64_get(&super->log.sectors) / 2,
+		volume->copies, pxfs_method_name(super->method), super->level, 1u << (super->cluster_shift & 31),
+		(unsigned long long)le64_get(&super->log.sectors) / 2,
 		(unsigned long long)le64_get(&super->errors_read),
 		(unsigned long long)le64_get(&super->errors_repaired),
 		(unsigned long long)le64_get(&super->errors_lost));
@@ -161,11 +157,11 @@ static const struct monitor_command cmd_fsck = {
 	"fsck", "[-d] [-r] DEVICE", "check a PXFS volume that is not mounted; -d: its data too; -r: repair copies",
 	run_fsck, NULL};
 static const struct monitor_command cmd_mkfs = {
-	"mkfs", "[-L LABEL] [-c lz4|zstd|none[:LEVEL]] [-b BLOCK] [-n NODE] [-m COPIES] [-s SIZE] DEVICE",
+	"mkfs", "[-L LABEL] [-c lz4|zstd|none[:LEVEL][,CLUSTER]] [-b BLOCK] [-n NODE] [-m COPIES] [-s SIZE] DEVICE",
 	"make an empty PXFS volume on a block device", run_mkfs, NULL};
 static const struct monitor_command cmd_info = {"pxfs-info", "DEVICE", "show what a PXFS volume says of itself",
 						run_info, NULL};
 
 const struct monitor_command *const pxfs_commands[] = {
-	&pxfs_cmd_clone,    &cmd_fsck,       &cmd_mkfs,          &cmd_info,        &pxfs_cmd_resize,
-	&pxfs_cmd_rollback, &pxfs_cmd_scrub, &pxfs_cmd_snapshot, &pxfs_cmd_subvol, NULL};
+	&pxfs_cmd_clone,    &pxfs_cmd_compression, &cmd_fsck,          &cmd_mkfs,        &cmd_info, &pxfs_cmd_resize,
+	&pxfs_cmd_rollback, &pxfs_cmd_scrub,       &pxfs_cmd_snapshot, &pxfs_cmd_subvol, NULL};

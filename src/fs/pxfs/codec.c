@@ -7,15 +7,19 @@
 
 #define FLUSH_CODECS 2u // so that pages can be written back when there is no memory
 #define READ_CODECS 2u
+#define PROBE_LEVEL 3         // of Zstandard, from which on it is tried first whether anything helps
+#define PROBE_FAST 8          // LZ4's acceleration for that
+#define LARGE_KEPT (2u << 20) // bytes of a workspace that is kept from one cluster to the next
 
 struct pxfs_codec {
 	struct list_node link; // pool.free
 	bool flushes;
 	uint32_t room; // of plain; stored has as much, and two sectors
 	uint8_t *plain, *stored, *packed;
-	void *scratch; // of those that flush
-	void *workspace;
-	size_t workspace_bytes;
+	uint32_t packed_pages;
+	void *scratch;           // of those that flush
+	void *workspace, *large; // workspace: from the beginning; large: for what needs more
+	size_t workspace_bytes, large_bytes;
 };
 
 struct pxfs_codecs {
@@ -24,8 +28,14 @@ struct pxfs_codecs {
 	struct waitq freed;
 };
 
+static size_t packed_bytes(uint32_t pages)
+{
+	return (size_t)(pages + 1) * FRAME_SIZE + 65536;
+}
+
 static void codec_free(struct pxfs_codec *codec)
 {
+	kfree(codec->large);
 	kfree(codec->workspace);
 	kfree(codec->scratch);
 	if (codec->packed != NULL)
@@ -60,14 +70,24 @@ static err_t room_need(struct pxfs_codec *codec, uint32_t bytes)
 	return 0;
 }
 
-static err_t workspace_need(struct pxfs_codec *codec, size_t bytes)
+static void large_free(struct pxfs_codec *codec)
 {
-	if (bytes <= codec->workspace_bytes)
-		return 0;
-	kfree(codec->workspace);
-	codec->workspace = kmalloc(bytes, 0);
-	codec->workspace_bytes = codec->workspace == NULL ? 0 : bytes;
-	return codec->workspace == NULL ? ERR(ENOMEM) : 0;
+	kfree(codec->large);
+	codec->large = NULL;
+	codec->large_bytes = 0;
+}
+
+static err_t workspace_need(struct pxfs_codec *codec, size_t bytes, struct compress_job *job)
+{
+	if (bytes > codec->workspace_bytes && bytes > codec->large_bytes) {
+		large_free(codec);
+		codec->large = kmalloc(bytes, 0);
+		codec->large_bytes = codec->large == NULL ? 0 : bytes;
+	}
+	bool own = bytes <= codec->workspace_bytes;
+	job->workspace = own ? codec->workspace : codec->large;
+	job->workspace_bytes = own ? codec->workspace_bytes : codec->large_bytes;
+	return bytes <= job->workspace_bytes ? 0 : ERR(ENOMEM);
 }
 
 static enum compress_method method_of(uint8_t method)
@@ -92,14 +112,17 @@ static err_t codec_make(const struct pxfs_super *super, bool flushes, struct pxf
 	if (codec == NULL)
 		return ERR(ENOMEM);
 	codec->flushes = flushes;
-	err_t err = room_need(codec, cluster);
-	if (err == 0 && super->method < PXFS_METHOD_NONE)
-		err = workspace_need(codec, MAX(compress_workspace_bytes(method_of(super->method),
-									 level_of(super->method, MIN(super->level, 19)),
-									 cluster),
-						decompress_workspace_bytes(method_of(super->method))));
+	size_t bytes =
+		MAX(decompress_workspace_bytes(COMPRESS_ZSTD), compress_workspace_bytes(COMPRESS_LZ4, 1, cluster));
+	if (flushes && super->method < PXFS_METHOD_NONE)
+		bytes = MAX(bytes, compress_workspace_bytes(method_of(super->method),
+							    level_of(super->method, MIN(super->level, 19)), cluster));
+	codec->workspace = kmalloc(bytes, 0);
+	codec->workspace_bytes = bytes;
+	err_t err = codec->workspace == NULL ? ERR(ENOMEM) : room_need(codec, cluster);
 	if (err == 0 && flushes) {
-		codec->packed = range_alloc(CODEC_PACKED_BYTES, 0, NULL);
+		codec->packed = range_alloc(packed_bytes(CODEC_PACKED_PAGES), 0, NULL);
+		codec->packed_pages = CODEC_PACKED_PAGES;
 		codec->scratch = kmalloc(CODEC_SCRATCH_BYTES, 0);
 		err = codec->packed == NULL || codec->scratch == NULL ? ERR(ENOMEM) : 0;
 	}
@@ -167,6 +190,8 @@ void codec_give(struct pxfs_volume *volume, struct pxfs_codec *codec)
 {
 	struct pxfs_codecs *codecs = volume->codecs;
 
+	if (codec->large_bytes > LARGE_KEPT)
+		large_free(codec);
 	spin_lock(&codecs->lock);
 	memset(&codec->link, 0, sizeof codec->link);
 	list_push_front(&codecs->free[codec->flushes], &codec->link);
@@ -189,16 +214,56 @@ err_t codec_prepare(struct pxfs_codec *codec, uint32_t bytes)
 	return room_need(codec, bytes);
 }
 
+uint32_t codec_packed_need(struct pxfs_codec *codec, uint32_t pages)
+{
+	uint8_t *more = pages <= codec->packed_pages ? NULL : range_alloc(packed_bytes(pages), 0, NULL);
+
+	if (more != NULL) {
+		range_free(codec->packed);
+		codec->packed = more;
+		codec->packed_pages = pages;
+	}
+	return codec->packed_pages;
+}
+
+uint32_t codec_room(const struct pxfs_codec *codec)
+{
+	return codec->room;
+}
+
 uint8_t *codec_plain(struct pxfs_codec *codec)
 {
 	return codec->plain;
 }
 
-// What does not become an eighth smaller stays as it is: decoding would cost more than it saves.
+// What does not become an eighth smaller is -ENOSPC: decoding would cost more than it saves.
+static err_t encode_try(struct pxfs_codec *codec, uint32_t bytes, uint8_t method, int32_t level, size_t *done)
+{
+	struct compress_job job = {.method = method_of(method),
+				   .level = level,
+				   .from = codec->plain,
+				   .from_bytes = bytes,
+				   .to = codec->stored,
+				   .to_bytes = bytes - bytes / 8};
+	err_t err = workspace_need(codec, compress_workspace_bytes(job.method, level, bytes), &job);
+
+	return err == 0 ? compress(&job, done) : err;
+}
+
+// A higher level takes long to find that nothing helps. What LZ4 makes smaller it will; else what level 1 does.
+static err_t probe(struct pxfs_codec *codec, uint32_t bytes, int32_t level)
+{
+	size_t done = 0;
+
+	if (level < PROBE_LEVEL)
+		return 0;
+	err_t err = encode_try(codec, bytes, PXFS_METHOD_LZ4, PROBE_FAST, &done);
+	return err == -ENOSPC ? encode_try(codec, bytes, PXFS_METHOD_ZSTD, 1, &done) : err;
+}
+
 err_t codec_encode(struct pxfs_codec *codec, uint32_t bytes, uint8_t *method, uint8_t level, const uint8_t **stored,
 		   uint32_t *stored_bytes)
 {
-	uint32_t room = bytes - bytes / 8;
 	size_t done = 0;
 
 	*stored = codec->plain;
@@ -207,19 +272,13 @@ err_t codec_encode(struct pxfs_codec *codec, uint32_t bytes, uint8_t *method, ui
 		*method = PXFS_METHOD_NONE;
 		return 0;
 	}
-	int32_t own_level = level_of(*method, level);
-	err_t err = workspace_need(codec, compress_workspace_bytes(method_of(*method), own_level, bytes));
-	if (err != 0)
-		return err;
-	struct compress_job job = {.method = method_of(*method),
-				   .level = own_level,
-				   .workspace = codec->workspace,
-				   .workspace_bytes = codec->workspace_bytes,
-				   .from = codec->plain,
-				   .from_bytes = bytes,
-				   .to = codec->stored,
-				   .to_bytes = room};
-	err = compress(&job, &done);
+	err_t err = *method == PXFS_METHOD_ZSTD ? probe(codec, bytes, level_of(*method, level)) : 0;
+	if (err == 0)
+		err = encode_try(codec, bytes, *method, level_of(*method, level), &done);
+	if (err == -ENOMEM && *method == PXFS_METHOD_ZSTD) { // LZ4 has what it needs
+		*method = PXFS_METHOD_LZ4;
+		err = encode_try(codec, bytes, *method, 1, &done);
+	}
 	if (err == -ENOSPC) {
 		*method = PXFS_METHOD_NONE;
 		return 0;
@@ -270,14 +329,12 @@ err_t codec_read(struct pxfs_codec *codec, struct pxfs_volume *volume, const str
 			memcpy(codec->plain, to + before, stored);
 		return 0;
 	}
-	err = workspace_need(codec, decompress_workspace_bytes(method_of(extent->method)));
 	struct compress_job job = {.method = method_of(extent->method),
-				   .workspace = codec->workspace,
-				   .workspace_bytes = codec->workspace_bytes,
 				   .from = to + before,
 				   .from_bytes = stored,
 				   .to = codec->plain,
 				   .to_bytes = le32_get(&extent->cluster)};
+	err = workspace_need(codec, decompress_workspace_bytes(job.method), &job);
 	if (err == 0)
 		err = decompress(&job);
 	return err == -EBADMSG ? read_failed(volume, extent, "it cannot be decoded") : err;

@@ -156,6 +156,8 @@ enum pxfs_item_type {
 	PXFS_SPACE_SUMS = 34 // n, 0: used sectors of the n-th 1,024 regions
 };
 
+#define PXFS_METHOD_INHERITED 255u
+
 // An inode. 160 bytes; xattrs and contents are items of their own.
 struct pxfs_inode {
 	struct le64 size;
@@ -166,9 +168,9 @@ struct pxfs_inode {
 	struct le32 mode, uid, gid, links;
 	struct le64 atime_s, mtime_s, ctime_s, btime_s;
 	struct le32 atime_ns, mtime_ns, ctime_ns, btime_ns;
-	struct le64 entries; // directories: names in it
-	uint8_t method, level, cluster_shift,
-		reserved; // of compression; method 255: the directory's or the subvolume's when it was made
+	struct le64 entries;                  // directories: names in it
+	uint8_t method, level, cluster_shift; // of compression
+	uint8_t inherited; // with method 255: the method that the directory had when this was made in it
 	struct le32 flags;
 	struct le64 project; // quota
 	uint8_t reserved2[32];

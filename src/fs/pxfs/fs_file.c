@@ -8,17 +8,10 @@
 
 // ---- filling ----------------------------------------------------------------------------------------------------------------------
 
-// What of [from, to), in bytes of the file, lies in the pages.
-static void pages_zero(struct page **pages, uint64_t first, uint32_t count, uint64_t from, uint64_t to)
+static void pages_zero(struct page **pages, uint32_t count)
 {
-	from = MAX(from, first * FRAME_SIZE);
-	to = MIN(to, (first + count) * FRAME_SIZE);
-	while (from < to) {
-		uint32_t into = (uint32_t)(from % FRAME_SIZE);
-		uint64_t size = MIN((uint64_t)FRAME_SIZE - into, to - from);
-		memset((uint8_t *)pages[from / FRAME_SIZE - first]->frame + into, 0, (size_t)size);
-		from += size;
-	}
+	for (uint32_t i = 0; i < count; i++)
+		memset(pages[i]->frame, 0, FRAME_SIZE);
 }
 
 // `bytes` are those of the file from `offset` on.
@@ -47,10 +40,8 @@ static err_t inline_fill(struct pxfs_mount *mount, uint64_t ino, uint64_t first,
 	err_t err = tree_get(&mount->subvol->tree, &where, bytes, &size);
 
 	*there = err == 0;
-	if (err == 0) {
+	if (err == 0)
 		pages_copy(pages, first, count, 0, bytes, size);
-		pages_zero(pages, first, count, size, UINT64_MAX);
-	}
 	return err == -ENOENT ? 0 : err;
 }
 
@@ -59,10 +50,8 @@ static err_t piece_fill(struct pxfs_mount *mount, struct pxfs_codec *codec, cons
 {
 	const struct pxfs_extent *extent = &piece->extent;
 
-	if (le64_get(&extent->address) == 0) {
-		pages_zero(pages, first, count, piece->offset, piece->offset + le32_get(&extent->length));
+	if (le64_get(&extent->address) == 0)
 		return 0;
-	}
 	err_t err = codec_read(codec, mount->volume, extent);
 	if (err == 0)
 		pages_copy(pages, first, count, piece->offset, codec_plain(codec) + le32_get(&extent->into),
@@ -82,12 +71,9 @@ static err_t extents_fill(struct pxfs_mount *mount, uint64_t ino, uint64_t first
 		err = extent_find(mount->subvol, ino, at, &piece, &there);
 		if (err != 0 || !there || piece.offset >= end)
 			break;
-		pages_zero(pages, first, count, at, piece.offset);
 		err = piece_fill(mount, codec, &piece, first, pages, count);
 		at = piece.offset + le32_get(&piece.extent.length);
 	}
-	if (err == 0)
-		pages_zero(pages, first, count, at, end);
 	codec_give(mount->volume, codec);
 	return err;
 }
@@ -98,6 +84,7 @@ err_t pxfs_fill(struct inode *inode, uint64_t first, struct page **pages, uint32
 	struct pxfs_tree *tree = &mount->subvol->tree;
 	bool there = false;
 
+	pages_zero(pages, count);
 	rwlock_read_lock(&tree->lock);
 	err_t err = inline_fill(mount, inode->ino, first, pages, count, &there);
 	if (err == 0 && !there)
@@ -114,17 +101,18 @@ struct flush {
 	struct inode *inode;
 	struct pxfs_codec *codec;
 	uint8_t *packed; // room for all of it as it is, and a sector for each
-	uint32_t used_sectors, count;
+	struct pxfs_setting setting;
+	uint32_t cluster_pages;
+	uint32_t used_sectors, count, done; // done: pieces that hang in the tree
 	struct pxfs_piece pieces[CACHE_RANGE_MAX + 1];
 };
 
 static err_t cluster_pack(struct flush *flush, uint64_t offset, uint32_t bytes)
 {
-	const struct pxfs_inode_core *core = pxfs_core(flush->inode);
-	uint8_t method = core->method;
+	uint8_t method = flush->setting.method;
 	const uint8_t *stored = NULL;
 	uint32_t stored_bytes = 0;
-	err_t err = codec_encode(flush->codec, bytes, &method, core->level, &stored, &stored_bytes);
+	err_t err = codec_encode(flush->codec, bytes, &method, flush->setting.level, &stored, &stored_bytes);
 
 	if (err != 0)
 		return err;
@@ -148,7 +136,7 @@ _Static_assert(sizeof(struct flush) <= CODEC_SCRATCH_BYTES, "it lies in the code
 // Pages that follow each other, none missing, cut at clusters' borders.
 static err_t run_pack(struct flush *flush, uint64_t first, struct page **pages, uint32_t count)
 {
-	uint32_t cluster_pages = 1u << (pxfs_core(flush->inode)->cluster_shift - FRAME_SHIFT);
+	uint32_t cluster_pages = flush->cluster_pages;
 	uint64_t end = inode_size(flush->inode);
 	err_t err = 0;
 
@@ -185,7 +173,7 @@ static err_t piece_hang(struct flush *flush, const struct pxfs_piece *piece, int
 	return err;
 }
 
-static err_t pieces_hang(struct flush *flush, uint64_t address)
+static err_t pieces_hang(struct flush *flush, uint64_t address, uint32_t count)
 {
 	struct pxfs_mount *mount = flush->mount;
 	struct pxfs_tree *tree = &mount->subvol->tree;
@@ -193,7 +181,7 @@ static err_t pieces_hang(struct flush *flush, uint64_t address)
 	err_t err = 0;
 
 	rwlock_write_lock(&tree->lock);
-	for (uint32_t i = 0; i < flush->count && err == 0; i++) {
+	for (uint32_t i = flush->done; i < flush->done + count && err == 0; i++) {
 		struct pxfs_extent *extent = &flush->pieces[i].extent;
 		le64_put(&extent->address, address + le64_get(&extent->address));
 		le64_put(&extent->physical_birth, mount->volume->generation);
@@ -208,25 +196,48 @@ static err_t pieces_hang(struct flush *flush, uint64_t address)
 	return err;
 }
 
-// Takes whole blocks, writes them, and gives back sectors that nothing came to lie in.
-static err_t flush_write(struct flush *flush)
+// Writes `count` pieces into one run of whole blocks, and gives back sectors that nothing came to lie in.
+static err_t run_write(struct flush *flush, uint32_t count)
 {
 	struct pxfs_volume *volume = flush->mount->volume;
-	uint32_t block = block_sectors_of(volume), sectors = DIV_ROUND_UP(flush->used_sectors, block) * block;
-	uint32_t spare = sectors - flush->used_sectors;
+	uint32_t first = (uint32_t)le64_get(&flush->pieces[flush->done].extent.address),
+		 block = block_sectors_of(volume);
+	uint32_t end = flush->done + count == flush->count
+			       ? flush->used_sectors
+			       : (uint32_t)le64_get(&flush->pieces[flush->done + count].extent.address);
+	uint32_t used = end - first, sectors = DIV_ROUND_UP(used, block) * block;
+	uint8_t *from = flush->packed + ((size_t)first << SECTOR_SHIFT);
 	uint64_t address = 0;
 	err_t err = space_take(volume, false, false, sectors, &address);
 
 	if (err != 0)
 		return err;
-	memset(flush->packed + ((size_t)flush->used_sectors << SECTOR_SHIFT), 0, (size_t)spare << SECTOR_SHIFT);
-	err = block_write(volume->device, address, flush->packed, (size_t)sectors << SECTOR_SHIFT, 0);
-	if (spare != 0)
-		space_return(volume, false, address + flush->used_sectors, spare);
+	if (end == flush->used_sectors) // else something that is written later stands there
+		memset(from + ((size_t)used << SECTOR_SHIFT), 0, (size_t)(sectors - used) << SECTOR_SHIFT);
+	err = block_write(volume->device, address, from, (size_t)sectors << SECTOR_SHIFT, 0);
+	if (sectors != used)
+		space_return(volume, false, address + used, sectors - used);
 	if (err == 0)
-		err = pieces_hang(flush, address);
+		err = pieces_hang(flush, address - first, count);
 	else
-		space_return(volume, false, address, flush->used_sectors);
+		space_return(volume, false, address, used);
+	flush->done += err == 0 ? count : 0;
+	return err;
+}
+
+// In one run, or where no free one is as long, in several. -ENOSPC: there is none for the piece that `done` says.
+static err_t flush_write(struct flush *flush)
+{
+	err_t err = 0;
+
+	while (err == 0 && flush->done < flush->count) {
+		uint32_t count = flush->count - flush->done;
+		err = run_write(flush, count);
+		while (err == -ENOSPC && count > 1) {
+			count /= 2;
+			err = run_write(flush, count);
+		}
+	}
 	return err;
 }
 
@@ -270,15 +281,10 @@ static err_t inline_pack(struct flush *flush)
 	return cluster_pack(flush, 0, bytes);
 }
 
-static err_t range_flush(struct pxfs_mount *mount, struct inode *inode, struct pxfs_codec *codec, uint64_t first,
-			 struct page **pages, uint32_t count)
+static err_t pages_pack(struct flush *flush, uint64_t first, struct page **pages, uint32_t count)
 {
-	struct flush *flush = codec_scratch(codec);
 	err_t err = 0;
 
-	*flush = (struct flush){.mount = mount, .inode = inode, .codec = codec, .packed = codec_packed(codec)};
-	if (first != 0 || !is_changed(pages[0]))
-		err = inline_pack(flush);
 	for (uint32_t i = 0; i < count && err == 0;) {
 		uint32_t run = 0;
 		while (i + run < count && is_changed(pages[i + run]))
@@ -287,24 +293,53 @@ static err_t range_flush(struct pxfs_mount *mount, struct inode *inode, struct p
 			err = run_pack(flush, first + i, &pages[i], run);
 		i += run + 1;
 	}
-	return err == 0 && flush->count != 0 ? flush_write(flush) : err;
+	return err;
 }
 
-// Where there is no run for all of it, it goes in halves, down to pages: a page has a block for itself.
+// As many pages as can be packed at once.
+static err_t part_flush(struct flush *flush, uint64_t first, struct page **pages, uint32_t count, bool with_inline)
+{
+	uint32_t cluster_pages = flush->cluster_pages;
+	err_t err = 0;
+
+	flush->used_sectors = flush->count = flush->done = 0;
+	if (with_inline)
+		err = inline_pack(flush);
+	if (err == 0)
+		err = pages_pack(flush, first, pages, count);
+	if (err == 0)
+		err = flush_write(flush);
+	uint64_t at = err == -ENOSPC ? flush->pieces[flush->done].offset / FRAME_SIZE : 0;
+	if (err != -ENOSPC || cluster_pages == 1 || at < first)
+		return err;
+	flush->cluster_pages = 1; // no free run is as long as a cluster: page by page
+	flush->used_sectors = flush->count = flush->done = 0;
+	err = pages_pack(flush, at, pages + (at - first), count - (uint32_t)(at - first));
+	if (err == 0)
+		err = flush_write(flush);
+	flush->cluster_pages = cluster_pages;
+	return err;
+}
+
 err_t pxfs_clusters_flush(struct pxfs_mount *mount, struct inode *inode, uint64_t first, struct page **pages,
 			  uint32_t count)
 {
 	struct pxfs_codec *codec = codec_take(mount->volume, true);
-	uint32_t step = count, done = 0;
-	err_t err = codec_prepare(codec, 1u << pxfs_core(inode)->cluster_shift);
+	struct flush *flush = codec_scratch(codec);
 
-	while (err == 0 && done < count) {
-		uint32_t part = MIN(step, count - done);
-		err = range_flush(mount, inode, codec, first + done, &pages[done], part);
-		if (err == 0)
-			done += part;
-		else if (err == -ENOSPC && part > 1 && atomic_load_u32_acquire(&mount->volume->failed) == 0)
-			err = 0, step = DIV_ROUND_UP(part, 2);
+	*flush = (struct flush){.mount = mount, .inode = inode, .codec = codec};
+	flush->setting = pxfs_setting_get(pxfs_core(inode));
+	err_t err = codec_prepare(codec, 1u << flush->setting.cluster_shift);
+	flush->cluster_pages =
+		err == 0 ? 1u << (flush->setting.cluster_shift - FRAME_SHIFT) : codec_room(codec) >> FRAME_SHIFT;
+	if (err == -ENOMEM) // smaller ones do as well
+		err = 0;
+	uint32_t room = codec_packed_need(codec, flush->cluster_pages);
+	flush->packed = codec_packed(codec);
+	flush->cluster_pages = MIN(flush->cluster_pages, room);
+	for (uint32_t i = 0, part = 0; i < count && err == 0; i += part) {
+		part = MIN(count - i, room - (uint32_t)((first + i) % room));
+		err = part_flush(flush, first + i, pages + i, part, i == 0 && (first != 0 || !is_changed(pages[0])));
 	}
 	codec_give(mount->volume, codec);
 	return err;

@@ -22,6 +22,13 @@
 
 struct pxfs_mount;
 
+// How something is compressed. All of it is sound; own: it was said of this inode, not taken from where it was made.
+struct pxfs_setting {
+	uint8_t method, level, cluster_shift; // level 0: the method's
+	bool own;
+};
+_Static_assert(sizeof(struct pxfs_setting) == 4, "it is read and written as a word");
+
 struct pxfs_inode_core {
 	struct inode inode;          // first
 	struct rb_node by_number;    // mount->lock
@@ -32,7 +39,7 @@ struct pxfs_inode_core {
 	uint64_t entries;            // a directory's; inode.lock
 	uint64_t name_at;            // a directory's; atomic: cookie of the name that led here first, 0: none has
 	bool shrinks;                // inode.lock: its last page may have what is kept
-	uint8_t method, level, cluster_shift;
+	uint32_t setting;            // atomic: struct pxfs_setting
 };
 
 // One subvolume that is mounted.
@@ -43,11 +50,11 @@ struct pxfs_mount {
 	struct pxfs_subvol *subvol;
 	struct superblock *sb;
 	struct spinlock lock;
-	struct rb_root inodes; // struct pxfs_inode_core; lock
-	struct list dirty;     // lock
-	uint32_t dirty_count;  // atomic; changed under lock
-	struct cache_ops cache_ops;
-	struct thread *thread; // commits and takes apart; NULL: read-only
+	struct rb_root inodes;         // struct pxfs_inode_core; lock
+	struct list dirty;             // lock
+	uint32_t dirty_count;          // atomic; changed under lock
+	struct cache_ops cache_ops[3]; // for clusters up to 64 KiB, 256 KiB, 1 MiB
+	struct thread *thread;         // commits and takes apart; NULL: read-only
 	struct waitq wake;
 	uint32_t stop, orphans; // atomic: inodes that wait to be taken apart
 	uint32_t deletes;       // atomic: so do subvolumes
@@ -62,6 +69,30 @@ static inline struct pxfs_mount *pxfs_mount_of(const struct inode *inode)
 static inline struct pxfs_inode_core *pxfs_core(const struct inode *inode)
 {
 	return container_of(inode, struct pxfs_inode_core, inode);
+}
+
+static inline struct pxfs_setting pxfs_setting_get(const struct pxfs_inode_core *core)
+{
+	uint32_t word = __atomic_load_n(&core->setting, __ATOMIC_RELAXED);
+	struct pxfs_setting setting;
+	memcpy(&setting, &word, sizeof setting);
+	return setting;
+}
+
+static inline void pxfs_setting_set(struct pxfs_inode_core *core, const struct pxfs_setting *setting)
+{
+	uint32_t word = 0;
+	memcpy(&word, setting, sizeof word);
+	__atomic_store_n(&core->setting, word, __ATOMIC_RELAXED);
+}
+
+// As it is on disk, made sound; not own.
+static inline struct pxfs_setting pxfs_setting_sound(uint8_t method, uint8_t level, uint8_t cluster_shift)
+{
+	return (struct pxfs_setting){.method = method < PXFS_METHOD_COUNT ? method : PXFS_METHOD_NONE,
+				     .level = MIN(level, 19),
+				     .cluster_shift = CLAMP(cluster_shift, (uint8_t)PXFS_CLUSTER_SHIFT_MIN,
+							    (uint8_t)PXFS_CLUSTER_SHIFT_MAX)};
 }
 
 // An operation that changes something: it belongs to the epoch that is open, whole. `grows`: it wants space, and gets none of what is kept for
@@ -170,16 +201,19 @@ err_t extent_find(struct pxfs_subvol *subvol, uint64_t ino, uint64_t offset, str
 
 // codec.c. Buffers and workspaces of one who reads or writes clusters; a volume has some from the beginning, so taking one waits and does not fail. Those that flush
 // are others than those that read: a flush may not wait for somebody who waits for it.
-#define CODEC_PACKED_BYTES ((CACHE_RANGE_MAX + 1) * FRAME_SIZE + 65536u)
-#define CODEC_SCRATCH_BYTES 8192u
+#define CODEC_PACKED_PAGES 64u // that there is always room for in codec_packed(), with a page and 64 KiB more
+#define CODEC_SCRATCH_BYTES 24576u
 struct pxfs_codec;
 struct pxfs_codec *codec_take(struct pxfs_volume *volume, bool flushes) must_check; // sleeps
 void codec_give(struct pxfs_volume *volume, struct pxfs_codec *codec);
 uint8_t *codec_plain(struct pxfs_codec *codec);  // what is to be encoded, or has been decoded
-uint8_t *codec_packed(struct pxfs_codec *codec); // of those that flush: CODEC_PACKED_BYTES
-void *codec_scratch(struct pxfs_codec *codec);   // likewise: CODEC_SCRATCH_BYTES
+uint8_t *codec_packed(struct pxfs_codec *codec); // of those that flush
+uint32_t codec_packed_need(struct pxfs_codec *codec,
+			   uint32_t pages);    // makes room for more where there is memory; how many pages have some
+void *codec_scratch(struct pxfs_codec *codec); // likewise: CODEC_SCRATCH_BYTES
 err_t codec_prepare(struct pxfs_codec *codec,
-		    uint32_t bytes) must_check; // room for a cluster that large; before codec_plain(). -ENOMEM
+		    uint32_t bytes) must_check;      // room for a cluster that large; before codec_plain(). -ENOMEM
+uint32_t codec_room(const struct pxfs_codec *codec); // that it has
 
 // Encodes `bytes` of the plain buffer; *stored points to what is to lie on disk, *stored_bytes of it.
 err_t codec_encode(struct pxfs_codec *codec, uint32_t bytes, uint8_t *method, uint8_t level, const uint8_t **stored,
@@ -193,9 +227,21 @@ struct monitor_session;
 int32_t pxfs_complain(struct monitor_session *session, const char *command, const char *device, const char *problem,
 		      err_t err); // says what went wrong; 1
 extern const struct monitor_command pxfs_cmd_snapshot, pxfs_cmd_clone, pxfs_cmd_rollback,
-	pxfs_cmd_subvol;                             // cmd_snapshot.c
-extern const struct monitor_command pxfs_cmd_resize; // cmd_resize.c
-extern const struct monitor_command pxfs_cmd_scrub;  // cmd_scrub.c
+	pxfs_cmd_subvol;                                  // cmd_snapshot.c
+extern const struct monitor_command pxfs_cmd_compression; // cmd_compress.c
+extern const struct monitor_command pxfs_cmd_resize;      // cmd_resize.c
+extern const struct monitor_command pxfs_cmd_scrub;       // cmd_scrub.c
+
+// fs_compress.c. parse: "lz4", "zstd:19", "none", with a cluster's size "zstd:3,256k"; what the text does not say stays. The others: the attribute, the flags.
+bool pxfs_setting_parse(const char *text, size_t size_bytes, struct pxfs_setting *setting) must_check;
+const char *pxfs_method_name(uint8_t method);
+bool pxfs_setting_is(const char *name); // an attribute's
+bool pxfs_setting_listed(struct inode *inode, const char **name);
+err_t pxfs_setting_attr_get(struct inode *inode, const char *name, void *value, size_t *size_bytes) must_check;
+err_t pxfs_setting_attr_set(struct inode *inode, const char *name, const void *value, size_t size_bytes,
+			    uint32_t flags) must_check;
+err_t pxfs_setting_attr_remove(struct inode *inode, const char *name) must_check;
+err_t pxfs_flags_ioctl(struct file *file, uint32_t request, void *arg) must_check;
 
 // fs_xattr.c
 err_t pxfs_xattr_get(struct inode *inode, const char *name, void *value, size_t *size_bytes) must_check;

@@ -64,20 +64,22 @@ static void core_free(struct pxfs_inode_core *core)
 
 // An inode in memory that nobody knows yet; its target is taken over.
 static err_t core_make(struct pxfs_mount *mount, uint64_t ino, const struct inode_params *params, char *target,
-		       struct pxfs_inode_core **out)
+		       const struct pxfs_setting *setting, struct pxfs_inode_core **out)
 {
 	struct pxfs_inode_core *core = kmalloc(sizeof *core, MEM_ZERO);
+	uint32_t ops = setting->cluster_shift <= 16 ? 0 : setting->cluster_shift <= 18 ? 1 : 2;
 
 	if (core == NULL)
 		return ERR(ENOMEM);
 	core->target = target;
+	pxfs_setting_set(core, setting);
 	inode_init(&core->inode, mount->sb, ino, params);
 	core->inode.ino = ino;
 	core->inode.ops = (params->mode & TB_S_IFMT) == TB_S_IFDIR ? &pxfs_dir_inode_ops : &pxfs_file_inode_ops;
 	core->inode.file_ops = file_ops_for(params->mode);
 	err_t err = 0;
 	if ((params->mode & TB_S_IFMT) == TB_S_IFREG)
-		err = cache_inode_init(&core->inode, &mount->cache_ops);
+		err = cache_inode_init(&core->inode, &mount->cache_ops[ops]);
 	if (err != 0) {
 		core->target = NULL; // the caller's still
 		mutex_fini(&core->inode.lock);
@@ -119,23 +121,23 @@ err_t pxfs_inode_make(struct pxfs_mount *mount, struct inode *dir, const struct 
 		      struct inode **out)
 {
 	uint64_t ino = __atomic_fetch_add(&mount->next_inode, 1, __ATOMIC_RELAXED);
-	const struct pxfs_inode_core *parent = dir == NULL ? NULL : pxfs_core(dir);
 	const struct pxfs_super *super = &mount->volume->super;
+	struct pxfs_setting setting = dir != NULL
+					      ? pxfs_setting_get(pxfs_core(dir))
+					      : pxfs_setting_sound(super->method, super->level, super->cluster_shift);
 	struct pxfs_inode_core *core = NULL;
 	char *target = NULL;
 	err_t err = params->target != NULL ? target_store(mount, ino, params, &target) : 0;
 
+	setting.own = false;
 	if (err == 0)
-		err = core_make(mount, ino, params, target, &core);
+		err = core_make(mount, ino, params, target, &setting, &core);
 	if (err != 0) {
 		kfree(target);
 		return err;
 	}
 	inode_set_size(&core->inode, params->target_size_bytes);
 	core->inode.generation = (uint32_t)mount->volume->generation;
-	core->method = parent != NULL ? parent->method : super->method;
-	core->level = parent != NULL ? parent->level : super->level;
-	core->cluster_shift = parent != NULL ? parent->cluster_shift : super->cluster_shift;
 	core->parent = dir == NULL ? ino : dir->ino;
 	table_add(mount, core);
 	pxfs_dirty(&core->inode);
@@ -160,7 +162,12 @@ static void item_fill(struct pxfs_inode_core *core, struct pxfs_inode *item)
 {
 	struct inode *inode = &core->inode;
 
-	*item = (struct pxfs_inode){.method = core->method, .level = core->level, .cluster_shift = core->cluster_shift};
+	struct pxfs_setting setting = pxfs_setting_get(core);
+
+	*item = (struct pxfs_inode){.method = setting.own ? setting.method : PXFS_METHOD_INHERITED,
+				    .level = setting.level,
+				    .cluster_shift = setting.cluster_shift,
+				    .inherited = setting.method};
 	spin_lock(&inode->attr_lock);
 	le64_put(&item->size, inode_is(inode, TB_S_IFDIR) ? 0 : inode_size(inode));
 	le64_put(&item->blocks, inode->blocks);
@@ -221,10 +228,6 @@ static void item_apply(struct pxfs_inode_core *core, const struct pxfs_inode *it
 	inode->btime = time_get(&item->btime_s, &item->btime_ns);
 	core->parent = le64_get(&item->parent);
 	core->entries = le64_get(&item->entries);
-	core->method = item->method < PXFS_METHOD_COUNT ? item->method : PXFS_METHOD_NONE;
-	core->level = MIN(item->level, 19);
-	core->cluster_shift =
-		CLAMP(item->cluster_shift, (uint8_t)PXFS_CLUSTER_SHIFT_MIN, (uint8_t)PXFS_CLUSTER_SHIFT_MAX);
 	if (inode_is(inode, TB_S_IFDIR))
 		inode_set_size(inode, core->entries * 32);
 }
@@ -250,7 +253,11 @@ static err_t core_load(struct pxfs_mount *mount, uint64_t ino, struct pxfs_inode
 				      .uid = le32_get(&item.uid),
 				      .gid = le32_get(&item.gid),
 				      .rdev = le64_get(&item.rdev)};
-	err = core_make(mount, ino, &params, target, out);
+	bool own = item.method != PXFS_METHOD_INHERITED;
+	struct pxfs_setting setting =
+		pxfs_setting_sound(own ? item.method : item.inherited, item.level, item.cluster_shift);
+	setting.own = own;
+	err = core_make(mount, ino, &params, target, &setting, out);
 	if (err != 0)
 		kfree(target);
 	else

@@ -50,7 +50,7 @@ err_t pxfs_ioctl(struct file *file, uint32_t request, void *arg)
 		return names_do(mount->volume, mount->subvol->id, (enum tb_pxfs_request)request, arg, NULL);
 	if (request == TB_PXFS_SHOW)
 		return pxfs_subvolume_show(mount->volume, arg);
-	return ERR(ENOTTY);
+	return pxfs_flags_ioctl(file, request, arg);
 }
 
 err_t pxfs_subvolume(const char *device, enum tb_pxfs_request request, const struct tb_pxfs_names *names,

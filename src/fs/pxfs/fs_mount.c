@@ -222,13 +222,14 @@ static err_t mount_make(struct superblock *sb, struct pxfs_volume *volume, const
 	rb_init(&mount->inodes);
 	list_init(&mount->dirty);
 	waitq_init(&mount->wake, "pxfs: background");
-	mount->cache_ops = (struct cache_ops){.cluster_pages = 16,
-					      .fill = pxfs_fill,
-					      .flush = pxfs_flush,
-					      .reserve = pxfs_reserve,
-					      .begin = pxfs_write_begin,
-					      .end = pxfs_write_end,
-					      .release = pxfs_release};
+	for (uint32_t i = 0; i < array_count(mount->cache_ops); i++)
+		mount->cache_ops[i] = (struct cache_ops){.cluster_pages = 16u << 2 * i,
+							 .fill = pxfs_fill,
+							 .flush = pxfs_flush,
+							 .reserve = pxfs_reserve,
+							 .begin = pxfs_write_begin,
+							 .end = pxfs_write_end,
+							 .release = pxfs_release};
 	rwlock_write_lock(&volume->epoch);
 	err_t err = mount_subvol(mount, name, problem);
 	rwlock_write_unlock(&volume->epoch);
@@ -290,7 +291,7 @@ static err_t pxfs_mount_type(struct superblock *sb, const char *source, const ch
 	return closed != 0 && err == 0 ? closed : err;
 }
 
-static const struct fs_type pxfs_type = {.name = "pxfs", .mount = pxfs_mount_type};
+static const struct fs_type pxfs_type = {.name = "pxfs", .xattr_prefix = "pxfs.", .mount = pxfs_mount_type};
 
 static err_t pxfs_init(struct kernel *kernel, const struct hal_boot_info *info)
 {

@@ -75,6 +75,8 @@ err_t pxfs_xattr_get(struct inode *inode, const char *name, void *value, size_t 
 	struct attribute found;
 	size_t room = *size_bytes;
 
+	if (pxfs_setting_is(name))
+		return pxfs_setting_attr_get(inode, name, value, size_bytes);
 	rwlock_read_lock(&mount->subvol->tree.lock);
 	err_t err = attribute_find(mount, inode->ino, name, &found);
 	if (err == 0 && !found.there)
@@ -148,6 +150,8 @@ err_t pxfs_xattr_set(struct inode *inode, const char *name, const void *value, s
 	struct pxfs_mount *mount = pxfs_mount_of(inode);
 	struct attribute found;
 	size_t used = 0;
+	if (pxfs_setting_is(name))
+		return pxfs_setting_attr_set(inode, name, value, size_bytes, flags);
 	err_t err = epoch_enter(mount, true);
 
 	if (err != 0)
@@ -172,8 +176,18 @@ err_t pxfs_xattr_set(struct inode *inode, const char *name, const void *value, s
 	return err;
 }
 
+static void name_list(char *names, size_t room, size_t *used, const char *name, uint32_t size_bytes)
+{
+	if (room != 0 && *used + size_bytes + 1 <= room) {
+		memcpy(names + *used, name, size_bytes);
+		names[*used + size_bytes] = '\0';
+	}
+	*used += size_bytes + 1;
+}
+
 err_t pxfs_xattr_list(struct inode *inode, char *names, size_t *size_bytes)
 {
+	const char *setting = NULL;
 	struct pxfs_mount *mount = pxfs_mount_of(inode);
 	struct pxfs_where where = {inode->ino, PXFS_XATTR, 0};
 	struct pxfs_path path;
@@ -196,15 +210,12 @@ err_t pxfs_xattr_list(struct inode *inode, char *names, size_t *size_bytes)
 			err = ERR(EUCLEAN);
 			break;
 		}
-		uint32_t name_size = le32_get(&item->name_size);
-		if (room != 0 && used + name_size + 1 <= room) {
-			memcpy(names + used, item + 1, name_size);
-			names[used + name_size] = '\0';
-		}
-		used += name_size + 1;
+		name_list(names, room, &used, (const char *)(item + 1), le32_get(&item->name_size));
 	}
 	path_release(&path);
 	rwlock_read_unlock(&mount->subvol->tree.lock);
+	if (pxfs_setting_listed(inode, &setting))
+		name_list(names, room, &used, setting, (uint32_t)strlen(setting));
 	*size_bytes = used;
 	return err == 0 && room != 0 && used > room ? ERR(ERANGE) : err;
 }
@@ -248,6 +259,8 @@ err_t pxfs_xattr_remove(struct inode *inode, const char *name)
 {
 	struct pxfs_mount *mount = pxfs_mount_of(inode);
 	struct attribute found;
+	if (pxfs_setting_is(name))
+		return pxfs_setting_attr_remove(inode, name);
 	err_t err = epoch_enter(mount, false);
 
 	if (err != 0)

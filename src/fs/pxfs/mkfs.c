@@ -9,7 +9,8 @@ void pxfs_root_fill(const struct pxfs_volume *volume, struct pxfs_inode *item)
 {
 	struct tb_time now = time_now();
 
-	*item = (struct pxfs_inode){.method = volume->super.method,
+	*item = (struct pxfs_inode){.method = PXFS_METHOD_INHERITED,
+				    .inherited = volume->super.method,
 				    .level = volume->super.level,
 				    .cluster_shift = volume->super.cluster_shift};
 	le64_put(&item->generation, volume->generation);

@@ -163,6 +163,10 @@ static const char *params_apply(struct pxfs_volume *volume, const struct pxfs_fo
 		return "a volume has 8 MiB at least";
 	if (params->label != NULL && strlen(params->label) > PXFS_LABEL_MAX)
 		return "a label has 63 bytes at most";
+	if (params->cluster_bytes != 0 &&
+	    (!IS_POWER_OF_2(params->cluster_bytes) || params->cluster_bytes < 1u << PXFS_CLUSTER_SHIFT_MIN ||
+	     params->cluster_bytes > 1u << PXFS_CLUSTER_SHIFT_MAX))
+		return "clusters are a power of two from 16 KiB to 1 MiB";
 	if (params->method >= PXFS_METHOD_COUNT || params->level > 19)
 		return "there is no such compression";
 	volume->block_shift = bit_highest_u32(block);
@@ -202,6 +206,8 @@ static void super_make(struct pxfs_volume *volume, const struct pxfs_format_para
 	le64_put(&super->log.sequence, 1);
 	le64_put(&super->next_subvolume, PXFS_TREE_SUBVOLUME);
 	super->method = (uint8_t)params->method;
+	if (params->method == PXFS_METHOD_ZSTD)
+		le64_put(&super->incompat, PXFS_INCOMPAT_ZSTD);
 	super->level = (uint8_t)params->level;
 	super->cluster_shift =
 		params->cluster_bytes == 0 ? 16 : (uint8_t)bit_highest_u32(MAX(params->cluster_bytes, 1u));

@@ -198,6 +198,21 @@ err_t vfs_pwrite(struct process *process, int32_t fd, const void *buffer, size_t
 	return err;
 }
 
+// What a request changes of a file's own is for its owner.
+static err_t ioctl_check(const struct process *process, const struct file *file, uint32_t request)
+{
+	if (file->ops->ioctl == NULL)
+		return ERR(ENOTTY);
+	if (file->ops->ioctl_is_privileged != NULL && file->ops->ioctl_is_privileged(request) &&
+	    !process_is_root(process))
+		return ERR(EPERM);
+	if (request != TB_FS_IOC_SETFLAGS)
+		return 0;
+	if (mount_is_read_only(file->path.mount))
+		return ERR(EROFS);
+	return inode_owned(process, file->inode) ? 0 : ERR(EPERM);
+}
+
 err_t vfs_ioctl(struct process *process, int32_t fd, uint32_t request, void *arg)
 {
 	struct file *file;
@@ -205,13 +220,9 @@ err_t vfs_ioctl(struct process *process, int32_t fd, uint32_t request, void *arg
 
 	if (err != 0)
 		return err;
-	const struct file_ops *ops = file->ops;
-	if (ops->ioctl == NULL)
-		err = ERR(ENOTTY);
-	else if (ops->ioctl_is_privileged != NULL && ops->ioctl_is_privileged(request) && !process_is_root(process))
-		err = ERR(EPERM);
-	else
-		err = ops->ioctl(file, request, arg);
+	err = ioctl_check(process, file, request);
+	if (err == 0)
+		err = file->ops->ioctl(file, request, arg);
 	file_put(file);
 	return err;
 }

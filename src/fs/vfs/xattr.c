@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Extended attributes (xattr(7)): "user." on files and directories by their permissions, "trusted." for uid 0, "security." and
-// "system." stored for it as they are.
+// "system." stored for it as they are; those of the filesystem's own (fs_type.xattr_prefix) are for the owner to write.
 #include "vfs_impl.h"
 
 #include "kern/string.h"
@@ -9,7 +9,13 @@
 #define XATTR_NAME_MAX 255u
 #define XATTR_SIZE_MAX 65536u
 
-static err_t name_check(const char *name)
+static bool is_own(const struct inode *inode, const char *name)
+{
+	const char *prefix = inode->sb->type->xattr_prefix;
+	return prefix != NULL && str_has_prefix(name, prefix);
+}
+
+static err_t name_check(const struct inode *inode, const char *name)
 {
 	size_t size = strnlen(name, XATTR_NAME_MAX + 1);
 	static const char *const prefixes[] = {"user.", "trusted.", "security.", "system."};
@@ -19,7 +25,7 @@ static err_t name_check(const char *name)
 	for (uint32_t i = 0; i < array_count(prefixes); i++)
 		if (str_has_prefix(name, prefixes[i]))
 			return name[strlen(prefixes[i])] != '\0' ? 0 : ERR(EINVAL);
-	return ERR(EOPNOTSUPP);
+	return is_own(inode, name) ? 0 : ERR(EOPNOTSUPP);
 }
 
 static err_t may_touch(const struct process *process, const struct inode *inode, const char *name, bool write)
@@ -32,6 +38,8 @@ static err_t may_touch(const struct process *process, const struct inode *inode,
 			return ERR(EPERM);
 		return inode_permission(process, inode, write ? TB_W_OK : TB_R_OK);
 	}
+	if (is_own(inode, name))
+		return !write || inode_owned(process, inode) ? 0 : ERR(EPERM);
 	if (str_has_prefix(name, "trusted.") && !process_is_root(process))
 		return write ? ERR(EPERM) : ERR(ENODATA);
 	return !write || process_is_root(process) ? 0 : ERR(EPERM);
@@ -49,7 +57,7 @@ static err_t begin(struct walk *walk, struct process *process, int32_t dirfd, co
 	mutex_lock(&(*out)->lock);
 	if (name == NULL)
 		return 0;
-	err = name_check(name);
+	err = name_check(*out, name);
 	if (err == 0 && write)
 		err = path_writable(&walk->at);
 	return err != 0 ? err : may_touch(process, *out, name, write);
