@@ -102,21 +102,18 @@ static int32_t level_of(uint8_t method, uint8_t level)
 	return method == PXFS_METHOD_ZSTD ? 3 : 1;
 }
 
-// One that can do all that the volume's own settings ask for.
+// One that can decode the volume's own clusters, or encode small ones by LZ4, whatever memory there is later.
 static err_t codec_make(const struct pxfs_super *super, bool flushes, struct pxfs_codec **out)
 {
 	struct pxfs_codec *codec = kmalloc(sizeof *codec, MEM_ZERO);
-	uint32_t cluster =
-		1u << CLAMP(super->cluster_shift, (uint8_t)PXFS_CLUSTER_SHIFT_MIN, (uint8_t)PXFS_CLUSTER_SHIFT_MAX);
+	uint32_t shift = CLAMP(super->cluster_shift, (uint8_t)PXFS_CLUSTER_SHIFT_MIN, (uint8_t)PXFS_CLUSTER_SHIFT_MAX);
+	uint32_t cluster = 1u << (flushes ? MIN(shift, 16u) : shift);
+	size_t bytes = flushes ? compress_workspace_bytes(COMPRESS_LZ4, 1, cluster)
+			       : decompress_workspace_bytes(COMPRESS_ZSTD);
 
 	if (codec == NULL)
 		return ERR(ENOMEM);
 	codec->flushes = flushes;
-	size_t bytes =
-		MAX(decompress_workspace_bytes(COMPRESS_ZSTD), compress_workspace_bytes(COMPRESS_LZ4, 1, cluster));
-	if (flushes && super->method < PXFS_METHOD_NONE)
-		bytes = MAX(bytes, compress_workspace_bytes(method_of(super->method),
-							    level_of(super->method, MIN(super->level, 19)), cluster));
 	codec->workspace = kmalloc(bytes, 0);
 	codec->workspace_bytes = bytes;
 	err_t err = codec->workspace == NULL ? ERR(ENOMEM) : room_need(codec, cluster);

@@ -7,6 +7,7 @@
 
 #include "kern/block.h"
 #include "kern/pxfs.h"
+#include "kern/rand.h"
 
 #include "kern/test.h"
 
@@ -95,16 +96,19 @@ FSC_BODIES(X)
 FSC_CACHED_BODIES(X)
 #undef X
 
-// And on PXFS, mounted anew in the middle of its life by nobody: what it says of itself must hold at the end.
+// And on PXFS: what it says of itself must hold at the end.
 static void conform_pxfs(TEST_RUN, const struct pxfs_format_params *params, uint32_t block_bytes,
 			 void (*body)(struct fsc *fsc))
 {
 	struct block_device *disk = NULL;
+	struct pxfs_check_report report;
 	const char *problem = NULL;
 
 	REQUIRE(ramdisk_create(MIB(64), 512, block_bytes, &disk) == 0);
 	CHECK_EQ(pxfs_format(block_name(disk), params, &problem), 0);
 	conform(test_run_, block_name(disk), "pxfs", "", body);
+	CHECK_EQ(pxfs_check_volume(block_name(disk), PXFS_CHECK_DATA, NULL, NULL, &report, &problem), 0);
+	CHECK_EQ(report.problems, 0);
 	CHECK_EQ(block_remove(disk), 0);
 }
 
@@ -112,6 +116,44 @@ static void conform_pxfs(TEST_RUN, const struct pxfs_format_params *params, uint
 	TEST(fs_pxfs, name)                                                                                            \
 	{                                                                                                              \
 		conform_pxfs(test_run_, &(struct pxfs_format_params){.copies = 2}, 4096, fsc_##name);                  \
+	}
+FSC_BODIES(X)
+#undef X
+
+// Every method and level that differs, every size of clusters that takes another way, and disks of small and of large blocks.
+static void conform_cell(TEST_RUN, uint32_t cell, void (*body)(struct fsc *fsc))
+{
+	static const struct pxfs_format_params methods[] = {{.method = PXFS_METHOD_LZ4},
+							    {.method = PXFS_METHOD_ZSTD, .level = 1},
+							    {.method = PXFS_METHOD_ZSTD, .level = 3},
+							    {.method = PXFS_METHOD_ZSTD, .level = 19},
+							    {.method = PXFS_METHOD_NONE}};
+	static const uint32_t clusters[] = {KIB(16), KIB(64), MIB(1)}, blocks[] = {512, 4096};
+	struct pxfs_format_params params = methods[cell % 5];
+
+	params.cluster_bytes = clusters[cell / 5 % 3];
+	params.copies = 1 + cell % 2;
+	conform_pxfs(test_run_, &params, blocks[cell / 15 % 2], body);
+}
+
+#define CELLS 30u
+
+// One cell a body, another one with each seed.
+#define X(name)                                                                                                        \
+	TEST(fs_pxfs_cell, name)                                                                                       \
+	{                                                                                                              \
+		struct rand_stream rand;                                                                               \
+		rand_open(&rand, "cell: " #name, 0);                                                                   \
+		conform_cell(test_run_, rand_below(&rand, CELLS), fsc_##name);                                         \
+	}
+FSC_BODIES(X)
+#undef X
+
+#define X(name)                                                                                                        \
+	TEST_WITH(fs_pxfs_matrix, name, 0, TEST_SLOW, NULL)                                                            \
+	{                                                                                                              \
+		for (uint32_t cell = 0; cell < CELLS; cell++)                                                          \
+			conform_cell(test_run_, cell, fsc_##name);                                                     \
 	}
 FSC_BODIES(X)
 #undef X
