@@ -209,7 +209,8 @@ static err_t node_open(struct scrub *scrub, const struct pxfs_tree *tree, const 
 	return 0;
 }
 
-static err_t leaf_take(struct scrub *scrub, const struct pxfs_node *leaf)
+// What comes before the cursor has been looked at where it lay before: leaves are joined meanwhile.
+static err_t leaf_take(struct scrub *scrub, const struct pxfs_node *leaf, const struct pxfs_where *cursor)
 {
 	uint32_t count = node_count(leaf);
 
@@ -225,10 +226,12 @@ static err_t leaf_take(struct scrub *scrub, const struct pxfs_node *leaf)
 		return ERR(ENOMEM);
 	for (uint32_t i = 0; i < count; i++) {
 		const struct pxfs_item *item = &node_items(leaf)[i];
-		if (item->key.type != PXFS_EXTENT || le32_get(&item->size) != sizeof(struct pxfs_extent))
+		struct pxfs_where where = where_of(&item->key);
+		if (item->key.type != PXFS_EXTENT || le32_get(&item->size) != sizeof(struct pxfs_extent) ||
+		    where_compare(&where, cursor) < 0)
 			continue;
 		struct scrub_extent *to = &scrub->extents[scrub->extent_count++];
-		to->where = where_of(&item->key);
+		to->where = where;
 		memcpy(&to->extent, leaf->bytes + le32_get(&item->at), sizeof to->extent);
 	}
 	return 0;
@@ -303,7 +306,7 @@ static err_t tree_step(struct scrub *scrub, const struct pxfs_tree *tree, struct
 	for (uint32_t i = way.bottom; err == 0 && opened && i <= way.top; i++)
 		level_set(scrub, i, way.nodes[i], way.slots[i], i == 0 ? 1 : node_count(way.nodes[i]));
 	if (err == 0 && !way.skipped)
-		err = leaf_take(scrub, way.nodes[0]);
+		err = leaf_take(scrub, way.nodes[0], cursor);
 	for (uint32_t i = 0; i < PXFS_LEVELS_MAX; i++)
 		if (way.nodes[i] != NULL)
 			node_put(scrub->volume, way.nodes[i]);
