@@ -81,8 +81,10 @@ static void feature_note(struct pxfs_volume *volume, const struct pxfs_setting *
 	if (setting->method != PXFS_METHOD_ZSTD)
 		return;
 	mutex_lock(&volume->space.lock);
-	le64_put(&volume->super.incompat, le64_get(&volume->super.incompat) | PXFS_INCOMPAT_ZSTD);
-	log_skip(volume);
+	uint64_t known = le64_get(&volume->super.incompat);
+	le64_put(&volume->super.incompat, known | PXFS_INCOMPAT_ZSTD);
+	if ((known & PXFS_INCOMPAT_ZSTD) == 0)
+		log_skip(volume);
 	mutex_unlock(&volume->space.lock);
 }
 
