@@ -34,11 +34,11 @@ def exported(path, *flags):
     return set(re.findall(r'^[0-9a-f]+ [A-Z] (\w+)$', text, re.M)) if status == 0 else set()
 
 
-def compile_and_run(compiler, language, example, says, root, libraries, folder, words=()):
+def compile_and_run(compiler, language, example, says, root, libraries, folder, words=(), package='tbos'):
     """Builds an example with what pkg-config says and runs it against the installed library, until it says what it should."""
     env = dict(os.environ, PKG_CONFIG_PATH=os.path.dirname(find(root, 'tbos.pc')), PKG_CONFIG_SYSROOT_DIR=root)
-    flags = run(['pkg-config', '--cflags', *libraries, 'tbos'], env=env)[1].split()
-    program = os.path.join(folder, f'example-{language}-{len(libraries)}')
+    flags = run(['pkg-config', '--cflags', *libraries, package], env=env)[1].split()
+    program = os.path.join(folder, f'{package}-{language}-{len(libraries)}')
     if '--static' in libraries:
         flags = [word for word in flags if word != '-ltbos'] + [find(root, 'libtbos.a'), '-luv', '-lpthread', '-ldl']
     status, text = run([compiler, '-x', language, '-Wall', '-Wextra', '-Werror', example, '-x', 'none', *flags, '-o', program])
@@ -46,6 +46,22 @@ def compile_and_run(compiler, language, example, says, root, libraries, folder, 
         return False, text
     status, text = run([program, *words], env=dict(os.environ, LD_LIBRARY_PATH=os.path.dirname(find(root, 'libtbos.so'))))
     return status == 0 and says in text, text
+
+
+def declared_sqlite(root):
+    """Whether the VFS was built: where SQLite is."""
+    try:
+        return find(root, 'tbos-sqlite.pc')
+    except FileNotFoundError:
+        return None
+
+
+def imports(root, wanted):
+    """Of TBOS the VFS knows the public interface alone."""
+    status, text = run(['nm', '-u', find(root, 'libtbos-sqlite.a')])
+    used = set(re.findall(r'U (tb_\w+)$', text, re.M))
+    own = {name for name in used if name.startswith('tb_sqlite_')}
+    return status == 0 and len(used) > 10 and used - own <= wanted, f'{used - own - wanted}'
 
 
 def cases(build, source, folder):
@@ -68,6 +84,10 @@ def cases(build, source, folder):
     archive = os.path.join(source, 'tests/fuzz/seeds/fuzz_unpack/zstd')
     yield ('example_tree', *compile_and_run('gcc', 'c', os.path.join(source, 'docs/example_tree.c'), 'hello', root, ['--libs'], folder,
                                             [archive, 'sim', '1']))
+    if declared_sqlite(root):
+        yield ('example_sqlite', *compile_and_run('gcc', 'c', os.path.join(source, 'docs/example_sqlite.c'), 'integrity_check = ok', root, ['--libs'],
+                                                  folder, package='tbos-sqlite'))
+        yield ('the VFS imports what the library shows', *imports(root, wanted))
     status, text = run([find(root, 'tbos-sim'), '-c', 'uptime'])
     yield 'installed tbos-sim', status == 0, text
     for notice in ('LZ4.txt', 'zstd.txt', 'xxHash.txt', 'LICENSE'):

@@ -148,8 +148,6 @@ static bool image_look(const char *faults, uint64_t seed, struct work *acknowled
 	if (db != NULL)
 		sound = database_look(db, acknowledged, toll);
 	sqlite3_close(db);
-	if (!sound && !toll->is_quiet)
-		printf("# said: %s\n", stage.said);
 	if (sound)
 		left = stage_command(&stage, "umount /m; fsck disk0");
 	tb_err err = stage_end(&stage);

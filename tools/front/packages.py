@@ -19,8 +19,8 @@ ALL = BUILD + [
     'binutils-aarch64-linux-gnu', 'binutils-arm-none-eabi', 'binutils-riscv64-linux-gnu', 'clang-14', 'clang-format-14', 'cpio',
     'dpkg-dev', 'g++', 'gcc-aarch64-linux-gnu', 'gcc-arm-none-eabi', 'gcc-riscv64-linux-gnu', 'gdb', 'git', 'grub-common',
     'grub-pc-bin', 'libclang-rt-14-dev',
-    'libgoogle-perftools-dev', 'libjemalloc-dev', 'libmimalloc-dev', 'lld', 'llvm', 'llvm-14', 'lz4', 'mtools', 'qemu-system-arm',
-    'qemu-system-misc', 'qemu-system-x86', 'util-linux', 'xorriso', 'zstd',
+    'libgoogle-perftools-dev', 'libjemalloc-dev', 'libmimalloc-dev', 'libsqlite3-dev', 'lld', 'llvm', 'llvm-14', 'lz4', 'mtools',
+    'qemu-system-arm', 'qemu-system-misc', 'qemu-system-x86', 'util-linux', 'xorriso', 'zstd',
 ]
 BENCH_FS = ['btrfs-progs', 'e2fsprogs', 'mount']
 WRAPS = {'lz4': 'lz4', 'zstd': 'libzstd', 'xxhash': 'xxhash'}  # wrap: Debian source package
