@@ -75,9 +75,9 @@ static bool base_make(const char *journal)
 
 // ---- a cut --------------------------------------------------------------------------------------------------------------------
 
-static sqlite3 *database_open(void)
+static sqlite3 *database_open(const char *journal)
 {
-	sqlite3 *db = stage_open(STAGE_DATABASE, NULL);
+	sqlite3 *db = stage_open(STAGE_DATABASE, journal);
 	if (db != NULL &&
 	    work_run(db, "PRAGMA synchronous=FULL; PRAGMA cache_size=30; PRAGMA wal_autocheckpoint=60") != SQLITE_OK) {
 		sqlite3_close(db);
@@ -87,14 +87,15 @@ static sqlite3 *database_open(void)
 }
 
 // Works until the power goes, or all is done. How many writes the disk had, where it did not go.
-static bool run_until_cut(const char *faults, uint64_t seed, struct work *work, bool *cut, uint32_t *writes)
+static bool run_until_cut(const char *faults, uint64_t seed, const char *journal, struct work *work, bool *cut,
+			  uint32_t *writes)
 {
 	struct stage stage = {
 		.image = image, .engine = TB_ENGINE_SIM, .disk_flags = TB_DISK_PUBLISH, .seed = seed, .faults = faults};
 	sqlite3 *db = NULL;
 	int result = SQLITE_ERROR;
 	if (stage_start(&stage) == 0 && stage_mount(&stage) == 0)
-		db = database_open();
+		db = database_open(journal);
 	while (db != NULL && work->done < STEPS && (result = work_step(db, work)) == SQLITE_OK)
 		continue;
 	sqlite3_close(db);
@@ -131,7 +132,8 @@ static bool database_look(sqlite3 *db, struct work *acknowledged, struct toll *t
 }
 
 // False: the power went again, and it is to be looked at once more.
-static bool image_look(const char *faults, uint64_t seed, struct work *acknowledged, struct toll *toll)
+static bool image_look(const char *faults, uint64_t seed, const char *journal, struct work *acknowledged,
+		       struct toll *toll)
 {
 	struct stage stage = {
 		.image = image, .engine = TB_ENGINE_SIM, .disk_flags = TB_DISK_PUBLISH, .seed = seed, .faults = faults};
@@ -144,7 +146,7 @@ static bool image_look(const char *faults, uint64_t seed, struct work *acknowled
 		printf("# fsck: %d %s", checked, stage.said);
 	toll->unreadable += checked == 8;
 	if (checked != 8 && stage_mount(&stage) == 0)
-		db = database_open();
+		db = database_open(journal);
 	if (db != NULL)
 		sound = database_look(db, acknowledged, toll);
 	sqlite3_close(db);
@@ -166,7 +168,7 @@ static bool cut_once(const char *more, uint64_t seed, const char *journal, uint3
 	uint32_t at = 1 + (uint32_t)(work_mix(seed, 99) % *bound), writes = *bound, before = toll->wrong + toll->lost;
 	bool cut = false, ok = image_write();
 	snprintf(faults, sizeof faults, "%scut=%u", more, at);
-	ok = ok && run_until_cut(faults, seed, &work, &cut, &writes);
+	ok = ok && run_until_cut(faults, seed, journal, &work, &cut, &writes);
 	toll->cuts += cut;
 	toll->uncut += !cut;
 	toll->transactions += work.done;
@@ -174,8 +176,8 @@ static bool cut_once(const char *more, uint64_t seed, const char *journal, uint3
 		*bound = writes > 1 ? writes : 1;
 	snprintf(faults, sizeof faults, "cut=%u", 1 + (uint32_t)(work_mix(seed, 98) % 12));
 	bool again = work_mix(seed, 97) % 2 == 0 && more[0] == '\0';
-	if (ok && (!again || !image_look(faults, seed, &work, toll)))
-		ok = image_look(NULL, seed + 1, &work, toll);
+	if (ok && (!again || !image_look(faults, seed, journal, &work, toll)))
+		ok = image_look(NULL, seed + 1, journal, &work, toll);
 	if (toll->wrong + toll->lost != before && more[0] == '\0')
 		printf("# seed %llu, cut at write %u, %s: wrong\n", (unsigned long long)seed, at, journal);
 	return ok;
@@ -183,11 +185,11 @@ static bool cut_once(const char *more, uint64_t seed, const char *journal, uint3
 
 // ---- the whole ------------------------------------------------------------------------------------------------------------------
 
-static bool writes_count(uint32_t *writes)
+static bool writes_count(const char *journal, uint32_t *writes)
 {
 	struct work work = work_begin(1, BLOB_BYTES);
 	bool cut = false;
-	return image_write() && run_until_cut(NULL, 1, &work, &cut, writes) && !cut && work.done == STEPS &&
+	return image_write() && run_until_cut(NULL, 1, journal, &work, &cut, writes) && !cut && work.done == STEPS &&
 	       *writes > 50;
 }
 
@@ -195,7 +197,7 @@ static void journal_test(const char *journal, uint32_t cuts, uint64_t seed)
 {
 	struct toll honest = {0}, lying = {.is_quiet = true};
 	uint32_t bound = 0;
-	bool ok = base_make(journal) && writes_count(&bound);
+	bool ok = base_make(journal) && writes_count(journal, &bound);
 	printf("# %s: %u transactions are %u writes\n", journal, STEPS, bound);
 	for (uint32_t i = 0; i < cuts && ok; i++)
 		ok = cut_once("", seed + i, journal, &bound, &honest);

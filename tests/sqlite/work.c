@@ -213,8 +213,11 @@ static bool rows_are(sqlite3 *db, const struct work *work, int64_t *bytes, int64
 		       row_is(statement, &work->rows[i]);
 		*bytes += work->rows[i].size_bytes;
 		*count += 1;
-		if (!same)
-			printf("# row %u is not what transaction %u left: %s\n", i, work->done, sqlite3_errmsg(db));
+		int code = sqlite3_errcode(db);
+		if (!same && code != SQLITE_ROW && code != SQLITE_DONE && code != SQLITE_OK)
+			printf("# row %u of transaction %u cannot be read: %s\n", i, work->done, sqlite3_errmsg(db));
+		else if (!same)
+			printf("# row %u is not what transaction %u left\n", i, work->done);
 	}
 	if (same && sqlite3_step(statement) != SQLITE_DONE) {
 		printf("# more rows than transaction %u left: %s\n", work->done, sqlite3_errmsg(db));
