@@ -64,6 +64,16 @@ def grep(option, text, source, folder):
     return [line.removeprefix('src') for line in done.stdout.splitlines()]
 
 
+def attributes(files):
+    """Times, owners of links, nodes, what a filesystem says of itself."""
+    files.utime('/moved', 5, 10 ** 9 + 7)
+    files.chown('/link', 5, 6, follow_symlinks=False)
+    files.mknod('/fifo', 0o010600)
+    moved, link = files.stat('/fs/README.md'), files.stat('/link', follow_symlinks=False)
+    return (moved.atime.nanoseconds, moved.mtime.seconds, moved.mtime.nanoseconds) == (5, 1, 7) and (link.uid, link.gid) == (5, 6) and \
+        files.stat('/fs').uid == 0 and files.stat('/fifo').mode == 0o010600 and files.statfs('/').type == b'tmpfs' and files.sync() is None
+
+
 def cases(source):
     yield 'structures are those of the headers', sizes_match(source)
     yield 'version', bool(re.match(r'\d+\.\d+\.\d+', tbos.version()))
@@ -88,13 +98,7 @@ def cases(source):
                 yield f'{engine}: links', files.readlink('/link') == 'fs' and files.stat('/copy').nlink == 2
                 files.rename('/copy', '/moved')
                 files.truncate('/moved', 5)
-                files.utime('/moved', 5, 10 ** 9 + 7)
-                files.chown('/link', 5, 6, follow_symlinks=False)
-                files.mknod('/fifo', 0o010600)
-                moved, link = files.stat('/fs/README.md'), files.stat('/link', follow_symlinks=False)
-                yield f'{engine}: attributes', (moved.atime.nanoseconds, moved.mtime.seconds, moved.mtime.nanoseconds) == (5, 1, 7) and \
-                    (link.uid, link.gid) == (5, 6) and files.stat('/fs').uid == 0 and files.stat('/fifo').mode == 0o010600 and \
-                    files.statfs('/').type == b'tmpfs' and files.sync() is None
+                yield f'{engine}: attributes', attributes(files)
                 yield f'{engine}: one file by two names', files.stat('/fs/README.md').size_bytes == 5
                 fd = files.open('/fs/README.md', tbos.O_RDWR)
                 files.pwrite(fd, b'end', 100)

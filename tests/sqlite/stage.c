@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void listen(void *ctx, const char *bytes, size_t size_bytes)
@@ -16,6 +17,17 @@ static void listen(void *ctx, const char *bytes, size_t size_bytes)
 	memcpy(stage->said + stage->said_bytes, bytes, size);
 	stage->said_bytes += size;
 	stage->said[stage->said_bytes] = '\0';
+}
+
+int stage_image(char *name, size_t room_bytes)
+{
+	static const char *const folders[] = {"/dev/shm", "/tmp"};
+	int fd = -1;
+	for (size_t i = 0; i < 2 && fd < 0; i++) {
+		snprintf(name, room_bytes, "%s/tbos-sqlite-XXXXXX", folders[i]);
+		fd = mkstemp(name);
+	}
+	return fd;
 }
 
 tb_err stage_start(struct stage *stage)

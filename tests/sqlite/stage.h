@@ -26,6 +26,9 @@ struct stage {
 	size_t said_bytes;
 };
 
+// A new, empty file for an image, in the host's memory where it has a folder for that; its name by `name`. Returns a descriptor, or -1.
+int stage_image(char *name, size_t room_bytes);
+
 // Boots. Errors: those of tb_create(), tb_boot(), tb_context_create().
 tb_err stage_start(struct stage *stage) TB_MUST_USE;
 

@@ -19,7 +19,7 @@
 #define BLOB_BYTES 40000u
 #define STEPS 30u
 
-static char image[] = "/tmp/tbos-sqlite-XXXXXX";
+static char image[64];
 static uint8_t *base; // the image with the schema, before each cut
 static unsigned points, failed;
 
@@ -231,7 +231,7 @@ int main(int argc, char **argv)
 			return strcmp(argv[i], "--help") == 0 ? 0 : 2;
 		}
 	}
-	int fd = mkstemp(image);
+	int fd = stage_image(image, sizeof image);
 	base = malloc(IMAGE_BYTES);
 	if (fd < 0 || base == NULL)
 		return 2;

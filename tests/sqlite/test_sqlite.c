@@ -14,7 +14,7 @@
 
 #define IMAGE_BYTES (64ull << 20)
 
-static char image[] = "/tmp/tbos-sqlite-XXXXXX";
+static char image[64];
 static const char *engine_name;
 static unsigned points, failed;
 
@@ -334,7 +334,7 @@ int main(int argc, char **argv)
 		printf("test-sqlite\nSQLite on PXFS under both engines; no arguments.\n");
 		return strcmp(argv[1], "--help") == 0 ? 0 : 2;
 	}
-	int fd = mkstemp(image);
+	int fd = stage_image(image, sizeof image);
 	if (fd < 0)
 		return 2;
 	close(fd);
