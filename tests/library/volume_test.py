@@ -221,6 +221,7 @@ class Machine:
 def snapshots_before(machine):
     """Where there are snapshots: one of what was copied."""
     if not machine.can('snapshot'):
+        print('# no snapshots, clones, rollback and scrub in this build')
         return False
     return check_command(machine, f'snapshot {MOUNT} copied')
 
@@ -233,17 +234,26 @@ def check_command(machine, line):
 
 def snapshots_behind(machine, rows):
     """The snapshot is what it was, a clone of it is its like and may be written, and rolling back brings it all back."""
-    machine.files.mkdir('/s')
-    machine.mount('subvol=copied', where='/s')
-    check(not (wrong := differences(machine.files, rows, '/s')), 'the snapshot is what was copied', '\n'.join(wrong[:10]))
-    machine.files.umount('/s')
+    files = machine.files
+    files.mkdir('/s')
+    machine.mount('subvol=copied', flags=1, where='/s')  # read-only
+    check(not (wrong := differences(files, rows, '/s')), 'the snapshot is what was copied', '\n'.join(wrong[:10]))
+    files.umount('/s')
     if check_command(machine, f'clone {MOUNT} copied twin'):
         machine.mount('subvol=twin', where='/s')
-        machine.files.write_file('/s/written', b'only here')
-        check(not (wrong := differences(machine.files, rows, '/s')), 'a clone is what was copied', '\n'.join(wrong[:10]))
-        machine.files.umount('/s')
+        wrong = differences(files, rows, '/s')
+        files.write_file('/s/written', b'only here')
+        check(not wrong and 'written' not in files.listdir(MOUNT), 'a clone is what was copied, and may be written', '\n'.join(wrong[:10]))
+        files.umount('/s')
     if machine.can('scrub'):
         check_command(machine, f'scrub {MOUNT}')
+    files.umount(MOUNT)
+    rolled = check_command(machine, 'rollback disk0 copied')
+    machine.mount()
+    machine.fsck('rolled back')
+    if rolled:
+        same(files, rows, 'rolled back to what was copied')
+    return rolled
 
 
 def again(tbos, image, rows_path):
@@ -305,8 +315,8 @@ def life(tbos, folder, limit_mib):
     machine.fsck('behind it all')
     check(left > free * 0.98, f'what filled it is free again: {left} blocks, {free} before')
     same(machine.files, rows, 'behind it all')
-    if kept:
-        snapshots_behind(machine, before)
+    if kept and snapshots_behind(machine, before):
+        rows = before
     machine.close()
     with open(f'{folder}/rows', 'wb') as file:
         pickle.dump(rows, file)
