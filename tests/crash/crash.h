@@ -141,7 +141,6 @@ void view_begin(struct crash_disk_state *disk, const struct image *image, const 
 // The contents of a block as this run sees it; chooses a version where none has been.
 const struct content *view_look(struct crash_disk_state *disk, uint32_t block);
 void disk_note(struct crash_disk_state *disk, uint8_t kind);
-const struct content *content_copy(struct crash_disk_state *disk, const struct content *from);
 void content_seal(struct content *content);
 
 void image_clear(struct image *image);
@@ -249,6 +248,7 @@ bool damage_run(struct explorer *ex, const struct tree *wanted, bool *refused) m
 #define STACK_MAX 512u
 #define BRANCHES_MAX 400u // runs at one boundary
 #define VERDICTS_MAX 4096u
+#define KNOWN_CONFIRMED 64u // one in so many
 
 struct branch {
 	uint32_t count;

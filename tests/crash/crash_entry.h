@@ -30,8 +30,10 @@ struct crash_sums {
 	uint64_t writes;                 // of them, during writes
 	uint64_t runs[CRASH_DEPTH_MAX];  // recoveries that were run and judged, by depth
 	uint64_t known;                  // crash states whose recovery had been run: it reads the same blocks
+	uint64_t confirmed;              // of them: were run all the same
 	uint64_t damage_runs;            // the same with damage instead of a cut
 	uint64_t damage_refused;         // of them: something answered with an error
+	uint64_t damage_back;            // went back to an older tree, whole, because both copies of a node were hit
 	uint64_t cut_short;              // boundaries with more states than are tried
 	uint64_t stands_for[CRASH_BITS]; // boundaries with 2^n crash states, torn and destroyed blocks aside
 };

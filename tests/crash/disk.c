@@ -24,14 +24,6 @@ void content_seal(struct content *content)
 	content->hash = checksum_xxh3(content->bytes, CRASH_BLOCK, 17);
 }
 
-const struct content *content_copy(struct crash_disk_state *disk, const struct content *from)
-{
-	struct content *copy = content_new(disk);
-
-	memcpy(copy, from, sizeof *copy);
-	return copy;
-}
-
 // ---- images ----------------------------------------------------------------------------------------------------------------
 
 void image_clear(struct image *image)
@@ -290,7 +282,8 @@ static void disk_write(struct crash_disk_state *disk, const struct block_command
 			at += piece;
 			left -= piece;
 			if (at % CRASH_BLOCK == 0 || (left == 0 && i + 1 == command->segment_count)) {
-				content_seal(open);
+				if (disk->recording != NULL)
+					content_seal(open);
 				block_note(disk, block, open);
 				open = NULL;
 			}
@@ -348,8 +341,10 @@ bool disk_make(struct crash_disk_state *disk)
 void disk_freeze(struct crash_disk_state *disk)
 {
 	for (uint32_t i = 0; i < DISK_BLOCKS; i++)
-		if (disk->view.own[i] != NULL)
-			memcpy(&disk->base[i], disk->view.own[i], sizeof disk->base[i]);
+		if (disk->view.own[i] != NULL) {
+			memcpy(disk->base[i].bytes, disk->view.own[i]->bytes, CRASH_BLOCK);
+			content_seal(&disk->base[i]);
+		}
 	disk->pool_used = 0;
 	view_begin(disk, NULL, NULL, 0);
 }

@@ -32,30 +32,48 @@ static uint32_t verdict_add(struct level *level, const struct verdict *verdict)
 	return level->verdict_count++;
 }
 
-static void recovery_run(struct explorer *ex, uint32_t depth)
+// Its writes are noted only for who cuts them.
+static void recovery_run(struct explorer *ex, uint32_t depth, bool noted)
 {
 	struct level *next = &ex->levels[depth + 1];
 
 	next->recording.count = next->recording.written_count = 0;
 	next->recording.full = false;
-	ex->disk.recording = &next->recording;
+	ex->disk.recording = noted ? &next->recording : NULL;
 	recover_run(ex, &ex->verdict, &next->oracle);
 	ex->disk.recording = NULL;
 	ex->call->sums.runs[depth]++;
 }
 
+// What is known is run after all, now and then: recovery must be a function of what it reads.
+static void known_confirm(struct explorer *ex, uint32_t depth, const struct branch *branch, uint32_t verdict)
+{
+	const struct level *level = &ex->levels[depth];
+
+	if (rand_below(&ex->rand, KNOWN_CONFIRMED) != 0)
+		return;
+	view_begin(&ex->disk, &level->image, branch->choices, branch->count);
+	recovery_run(ex, depth, false);
+	ex->call->sums.confirmed++;
+	if (ex->verdict.failed != level->verdicts[verdict].failed ||
+	    (!ex->verdict.failed && ex->verdict.digest != level->verdicts[verdict].digest))
+		cut_violation(ex, depth, "recovery has another end than before, from the same blocks");
+}
+
 // Whether it was run, and not known.
-static bool recovery_get(struct explorer *ex, uint32_t depth, const struct branch *branch, uint32_t *verdict)
+static bool recovery_get(struct explorer *ex, uint32_t depth, const struct branch *branch, bool noted,
+			 uint32_t *verdict)
 {
 	struct level *level = &ex->levels[depth];
 
 	view_begin(&ex->disk, &level->image, branch->choices, branch->count);
 	if (memo_walk(&level->memo, &ex->disk, verdict)) {
 		ex->call->sums.known++;
+		known_confirm(ex, depth, branch, *verdict);
 		return false;
 	}
 	view_begin(&ex->disk, &level->image, branch->choices, branch->count);
-	recovery_run(ex, depth);
+	recovery_run(ex, depth, noted);
 	*verdict = verdict_add(level, &ex->verdict);
 	if (!ex->disk.pool_full && !ex->disk.view.full)
 		memo_keep(&level->memo, &ex->disk.view, *verdict);
@@ -129,13 +147,17 @@ static void branches_push(struct explorer *ex, struct level *level)
 	}
 }
 
+static bool nest_draw(struct explorer *ex, uint32_t depth)
+{
+	uint32_t one_in = depth + 1 < ex->call->depth ? ex->call->nest[depth] : 0;
+
+	return one_in != 0 && (ex->nested[depth] == 0 || rand_below(&ex->rand, one_in) == 0);
+}
+
 static void recovery_nest(struct explorer *ex, uint32_t depth)
 {
-	uint32_t one_in = ex->call->nest[depth];
 	struct level *next = &ex->levels[depth + 1];
 
-	if (one_in == 0 || (ex->nested[depth] != 0 && rand_below(&ex->rand, one_in) != 0))
-		return;
 	ex->nested[depth]++;
 	image_copy(&next->image, &ex->levels[depth].image);
 	image_fix(&ex->disk, &next->image);
@@ -160,7 +182,8 @@ static void boundary(struct explorer *ex, uint32_t depth)
 		uint32_t mark = ex->disk.pool_used;
 		struct branch *branch = &level->branch;
 		*branch = level->stack[--level->stack_count];
-		bool fresh = recovery_get(ex, depth, branch, &verdict);
+		bool nests = nest_draw(ex, depth);
+		bool fresh = recovery_get(ex, depth, branch, nests, &verdict);
 		if (ex->disk.pool_full || ex->disk.view.full)
 			ex->call->sums.cut_short++;
 		branches_push(ex, level);
@@ -168,7 +191,7 @@ static void boundary(struct explorer *ex, uint32_t depth)
 		memcpy(branch->choices, ex->disk.view.choices, branch->count * sizeof branch->choices[0]);
 		if (!ex->disk.pool_full)
 			judge(ex, depth, verdict, fresh);
-		if (fresh && !level->verdicts[verdict].failed && depth + 1 < ex->call->depth && !ex->disk.pool_full)
+		if (fresh && nests && ex->call->violations == 0 && !ex->disk.pool_full)
 			recovery_nest(ex, depth);
 		ex->disk.pool_used = mark;
 		ex->disk.pool_full = false;
@@ -232,7 +255,7 @@ err_t cut_replay(struct explorer *ex)
 		for (uint32_t i = 0; i < level->branch.count; i++)
 			if (version_is_none(&level->image, &level->branch.choices[i]))
 				return ERR(EINVAL);
-		(void)recovery_get(ex, depth, &level->branch, &verdict);
+		(void)recovery_get(ex, depth, &level->branch, true, &verdict);
 		judge(ex, depth, verdict, true);
 		image_copy(&ex->levels[depth + 1].image, &level->image);
 		image_fix(&ex->disk, &ex->levels[depth + 1].image);

@@ -59,7 +59,7 @@ static bool state_load(const struct settings *settings, uint64_t *first, struct 
 	}
 	uint64_t *words = (uint64_t *)&before->totals;
 	size_t count = offsetof(struct totals, finding_count) / sizeof *words;
-	bool whole = same && fscanf(file, "%" SCNu64 " %lf", first, &before->seconds) == 2;
+	bool whole = same && fscanf(file, "%" SCNu64 " %lf %lf", first, &before->seconds, &before->cpu_seconds) == 3;
 	for (size_t i = 0; whole && i < count; i++)
 		whole = fscanf(file, "%" SCNu64, &words[i]) == 1;
 	fclose(file);
@@ -80,7 +80,7 @@ static void state_save(const struct settings *settings, const struct outcome *al
 		return;
 	}
 	state_text(settings, text, sizeof text);
-	fprintf(file, "%s\n%" PRIu64 " %.1f\n", text, all->next, all->seconds);
+	fprintf(file, "%s\n%" PRIu64 " %.1f %.1f\n", text, all->next, all->seconds, all->cpu_seconds);
 	for (size_t i = 0; i < offsetof(struct totals, finding_count) / sizeof *words; i++)
 		fprintf(file, "%" PRIu64 "\n", words[i]);
 	fclose(file);
@@ -129,15 +129,20 @@ static void report_text(FILE *to, const char *before, const struct outcome *all)
 		" with more states than are tried\n",
 		before, sums->boundaries, sums->writes, sums->cut_short);
 	fprintf(to,
-		"%s%" PRIu64 " recoveries run (by depth %" PRIu64 ", %" PRIu64 ", %" PRIu64 "), %" PRIu64
-		" known; they stand for %.3g crash states\n",
-		before, runs - sums->damage_runs, sums->runs[0], sums->runs[1], sums->runs[2], sums->known,
-		stands_for(sums));
+		"%s%" PRIu64 " crash states judged, which stand for %.3g: %" PRIu64 " recoveries run (by depth %" PRIu64
+		", %" PRIu64 ", %" PRIu64 "), %" PRIu64 " known, of which %" PRIu64 " were run all the same\n",
+		before, runs - sums->damage_runs + sums->known, stands_for(sums), runs - sums->damage_runs,
+		sums->runs[0], sums->runs[1], sums->runs[2], sums->known, sums->confirmed);
 	if (sums->damage_runs != 0)
-		fprintf(to, "%s%" PRIu64 " damaged disks, %" PRIu64 " of which answered with an error\n", before,
-			sums->damage_runs, sums->damage_refused);
-	fprintf(to, "%s%.1f s, %.0f recoveries a second; %" PRIu64 " sequences with violations\n", before, all->seconds,
-		(double)runs / all->seconds, all->totals.violations);
+		fprintf(to,
+			"%s%" PRIu64 " damaged disks: %" PRIu64 " answered with an error somewhere, %" PRIu64
+			" went back to an older tree, whole\n",
+			before, sums->damage_runs, sums->damage_refused, sums->damage_back);
+	fprintf(to,
+		"%s%.1f s, %.1f of CPU: %.0f recoveries and %.0f crash states a second of CPU; %" PRIu64
+		" sequences with violations\n",
+		before, all->seconds, all->cpu_seconds, (double)runs / all->cpu_seconds,
+		(double)(runs + sums->known) / all->cpu_seconds, all->totals.violations);
 }
 
 static void json_text(const char *text)
@@ -156,7 +161,6 @@ static void json_text(const char *text)
 static void report_json(const struct outcome *all)
 {
 	const struct crash_sums *sums = &all->totals.sums;
-	uint64_t runs = runs_of(sums);
 	char text[CRASH_PLACE_SIZE + 200];
 
 	printf("{\"sequences\": [%" PRIu64 ", %" PRIu64 ", %" PRIu64 "], \"next\": %" PRIu64 ", \"count\": %" PRIu64
@@ -165,9 +169,10 @@ static void report_json(const struct outcome *all)
 	       sums->writes, sums->cut_short);
 	printf(", \"recoveries\": [%" PRIu64 ", %" PRIu64 ", %" PRIu64 "], \"depth\": %u, \"known\": %" PRIu64
 	       ", \"stands_for\": %.3g, \"damaged\": %" PRIu64 ", \"damaged_refused\": %" PRIu64
-	       ", \"seconds\": %.1f, \"per_second\": %.0f, \"violations\": %" PRIu64 ", \"findings\": [",
+	       ", \"damaged_back\": %" PRIu64 ", \"seconds\": %.1f, \"cpu_seconds\": %.1f, \"violations\": %" PRIu64
+	       ", \"findings\": [",
 	       sums->runs[0], sums->runs[1], sums->runs[2], depth_of(sums), sums->known, stands_for(sums),
-	       sums->damage_runs, sums->damage_refused, all->seconds, (double)runs / all->seconds,
+	       sums->damage_runs, sums->damage_refused, sums->damage_back, all->seconds, all->cpu_seconds,
 	       all->totals.violations);
 	for (uint32_t i = 0; i < all->totals.finding_count; i++) {
 		const struct finding *finding = &all->totals.findings[i];
@@ -207,6 +212,7 @@ static int sweep(const struct settings *settings)
 	sums_add(&outcome.totals.sums, &before.totals.sums);
 	outcome.totals.violations += before.totals.violations;
 	outcome.seconds += before.seconds;
+	outcome.cpu_seconds += before.cpu_seconds;
 	for (uint32_t i = 0; i < SWEEP_LENGTH_MAX; i++)
 		outcome.totals.done[i] += before.totals.done[i];
 	if (settings->state != NULL)

@@ -151,6 +151,7 @@ bool damage_run(struct explorer *ex, const struct tree *wanted, bool *refused)
 				sizeof verdict->text);
 		return !verdict->failed;
 	}
+	verdict->digest = tree_digest(&ex->found);
 	*refused = verdict->failed;
 	if (verdict->failed && !seen)
 		strlcpy(verdict->text, "it cannot be read, and the checker finds nothing", sizeof verdict->text);

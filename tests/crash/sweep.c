@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -32,6 +33,15 @@ static double now_s(void)
 	struct timespec now;
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+// Of all processes that have ended.
+static double used_s(void)
+{
+	struct rusage usage;
+	getrusage(RUSAGE_CHILDREN, &usage);
+	return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+	       (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
 // ---- sequences by number -------------------------------------------------------------------------------------------------------
@@ -60,14 +70,20 @@ uint64_t sequence_count(uint32_t length)
 	return count;
 }
 
+// Whether the sample has it. Pairs that end with a sync always are in it: they ask for what must be durable.
+static bool is_wanted(const struct settings *settings, uint64_t number, const struct crash_call *call)
+{
+	if (call->op_count == 1 || settings->sample <= 1 || (number + settings->seed) % settings->sample == 0)
+		return true;
+	return call->op_count == 2 && strcmp(tb_crash_op_name(call->ops[1]), "sync") == 0;
+}
+
 // False: the sample leaves it out.
 static bool sequence_at(const struct settings *settings, uint64_t number, struct crash_call *call)
 {
 	uint32_t length = 1;
 	while (number >= sequences_of(length))
 		number -= sequences_of(length++);
-	if (length > 1 && settings->sample > 1 && (number + settings->seed) % settings->sample != 0)
-		return false;
 	uint64_t at = number * STRIDE % sequences_of(length);
 	call->op_count = length;
 	for (uint32_t i = 0; i < length; i++) {
@@ -76,7 +92,7 @@ static bool sequence_at(const struct settings *settings, uint64_t number, struct
 	}
 	if (settings->damage == 0 || number % settings->damage != 0)
 		call->parts &= ~(uint32_t)CRASH_DAMAGE;
-	return true;
+	return is_wanted(settings, number, call);
 }
 
 // ---- one sequence ----------------------------------------------------------------------------------------------------------------
@@ -283,6 +299,7 @@ void sweep_run(const struct settings *settings, uint64_t first, struct outcome *
 	struct shared *shared =
 		mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	double began_s = now_s(), until_s = settings->budget_s == 0 ? 1e18 : began_s + (double)settings->budget_s;
+	double used_before_s = used_s();
 	uint32_t started = 0;
 
 	memset(outcome, 0, sizeof *outcome);
@@ -303,6 +320,7 @@ void sweep_run(const struct settings *settings, uint64_t first, struct outcome *
 	outcome->failed = started == 0;
 	workers_wait(settings, shared, started, outcome->count, began_s);
 	outcome->seconds = now_s() - began_s;
+	outcome->cpu_seconds = used_s() - used_before_s;
 	outcome->failed = outcome->failed || shared->failed != 0;
 	outcome->next = shared->next < outcome->count ? shared->next : outcome->count;
 	for (uint32_t i = 0; i < settings->jobs; i++) {

@@ -42,7 +42,7 @@ struct totals {
 struct outcome {
 	struct totals totals;
 	uint64_t next, count; // sequences, all lengths behind each other
-	double seconds;
+	double seconds, cpu_seconds;
 	bool failed; // a process could not begin: said on stderr
 };
 

@@ -15,6 +15,7 @@ PROGRAMS = {
     'pxfs_crash': ['tests/test-pxfs', '--engine', 'threads'],
     'pxfs_node': ['tests/test-pxfs', '--engine', 'threads'],
     'pxfs_file': ['tests/test-pxfs', '--engine', 'threads'],
+    'crash': ['tests/test-crash', '--tap', '--length', '2', '--sample', '90', '--damage', '1', '--nest', '0'],
     'fs_model': ['tests/test-fs', '--engine', 'sim', '--seed', '60000', '--seeds', '1600', '--sequential', '1', '--mem', '32'],
 }
 
@@ -36,6 +37,13 @@ MUTANTS = [
      'uint64_t old = volume->generation - 1;', 'pxfs_node.two_generations_back_is_whole'),
     ('a node is believed', 'src/fs/pxfs/node_read.c', r'!= le64_get\(&pointer->checksum\)\)', '== 1)', 'pxfs_node.a_wrong_bit_is_found'),
     ('data are believed', 'src/fs/pxfs/codec.c', r'!= le64_get\(&extent->checksum\)\)', '== 1)', 'pxfs_file.wrong_data_are_not_given_out'),
+    ('a superblock before its nodes', 'src/fs/pxfs/commit.c', r'err = block_flush\(volume->device\);', 'err = 0;', 'crash.every_sequence'),
+    ('a superblock that a cut may lose', 'src/fs/pxfs/super.c', r'bytes, BLOCK_FUA\);', 'bytes, 0);', 'crash.every_sequence'),
+    ('what is given up is written over too early', 'src/fs/pxfs/space_map.c', r'uint64_t old = volume->generation - 2;',
+     'uint64_t old = volume->generation - 1;', 'crash.every_sequence'),
+    ('a bit of a node', 'src/fs/pxfs/node_read.c', r'!= le64_get\(&pointer->checksum\)\)', '== 1)', 'crash.every_sequence'),
+    ('a bit of a superblock', 'src/fs/pxfs/super.c', r'!= super_checksum\(super\)\)', '== 1)', 'crash.every_sequence'),
+    ('a bit of data', 'src/fs/pxfs/codec.c', r'!= le64_get\(&extent->checksum\)\)', '== 1)', 'crash.every_sequence'),
     ('a failed operation goes on', 'src/fs/pxfs/commit.c', r'return volume_fail\(volume, err\);',
      'volume->failed = volume_fail(volume, err) == 0;', 'pxfs_file.a_disk_that_fails'),
 ]
