@@ -260,5 +260,5 @@ err_t cut_replay(struct explorer *ex)
 		image_copy(&ex->levels[depth + 1].image, &level->image);
 		image_fix(&ex->disk, &ex->levels[depth + 1].image);
 	}
-	return wrong ? ERR(EINVAL) : 0;
+	return wrong || *text != '\0' ? ERR(EINVAL) : 0;
 }

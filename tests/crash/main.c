@@ -242,6 +242,10 @@ static int one_case(const struct settings *settings, const char *text)
 	if (!case_parse(text, call) || !instance_begin(settings->seed, settings->verbose, &instance))
 		return 2;
 	sequence_run(instance, call, settings->limit_s, ended, sizeof ended);
+	if (strcmp(ended, no_place) == 0) {
+		fprintf(stderr, "crash-sweep: \"%s\": %s\n", text, ended);
+		return 2;
+	}
 	if (ended[0] != '\0' || call->violations != 0) {
 		printf("FAILED %s\n", ended[0] != '\0' ? ended : call->what);
 		if (call->only[0] == '\0' && call->place[0] != '\0')

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -17,6 +18,7 @@
 #define STRIDE 1000003u // consecutive numbers are unlike sequences, so that a part of all is a fair one
 #define MEM_BYTES (128ull << 20)
 
+const char no_place[] = "this sequence has no such place";
 const char *const disk_names[CRASH_DISK_COUNT] = {"honest", "no-flush", "no-fua"};
 
 struct shared {
@@ -157,6 +159,7 @@ __attribute__((noreturn)) static void sequence_child(tb_instance *instance, stru
 {
 	int64_t result = 0;
 
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	alarm(limit_s);
 	if (!memory_own(instance))
 		_exit(3);
@@ -187,7 +190,7 @@ void sequence_run(tb_instance *instance, struct crash_call *call, uint32_t limit
 	else if (WEXITSTATUS(status) == 4)
 		snprintf(ended, ended_size, "the kernel panicked, or waits for ever");
 	else if (WEXITSTATUS(status) == 5)
-		snprintf(ended, ended_size, "this sequence has no such place");
+		snprintf(ended, ended_size, "%s", no_place);
 	else if (WEXITSTATUS(status) != 0)
 		snprintf(ended, ended_size, "exit status %d", WEXITSTATUS(status));
 }
@@ -228,6 +231,7 @@ __attribute__((noreturn)) static void worker_main(const struct settings *setting
 	tb_instance *instance = NULL;
 	char ended[80];
 
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (!instance_begin(settings->seed, false, &instance)) {
 		__atomic_store_n(&shared->failed, 1, __ATOMIC_RELEASE);
 		_exit(1);

@@ -46,6 +46,7 @@ struct outcome {
 	bool failed; // a process could not begin: said on stderr
 };
 
+extern const char no_place[]; // what `ended` is then
 extern const char *const disk_names[CRASH_DISK_COUNT];
 
 // sweep.c
