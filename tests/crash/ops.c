@@ -6,6 +6,8 @@
 
 #include "../../src/fs/cache/cache_impl.h"
 
+#include "kern/timer.h"
+
 #define BIG 12288u
 
 static struct process *root(void)
@@ -293,6 +295,13 @@ static void do_sync(struct actor *actor, const struct op *op)
 	synced(actor, err);
 }
 
+// The volume closes an epoch by itself, which promises nothing to anybody.
+static void do_wait(struct actor *actor, const struct op *op)
+{
+	if (actor->disk != NULL)
+		sleep_ns(op->size * NS_PER_S);
+}
+
 err_t volume_mount(uint32_t flags, const char **problem)
 {
 	return vfs_mount(root(), DEVICE, MOUNT, "pxfs", flags, "", problem);
@@ -347,6 +356,7 @@ static const struct op ops[] = {
 	{"tmpfile", "a file without a name, written, then named t", do_tmpfile, "", "t", 0, 0, 0},
 	{"hold", "b goes while it is open", do_hold, "b", NULL, 0, 0, 0},
 	{"store", "a store into b through a mapping", do_store, "b", NULL, 0, 1000, 0},
+	{"wait", "seven seconds pass, in which the volume commits", do_wait, NULL, NULL, 0, 0, 7},
 	{"fsync", "fsync of a", do_fsync, "a", NULL, TB_O_RDWR, 0, 0},
 	{"fsync-dir", "fsync of d", do_fsync, "d", NULL, TB_O_RDONLY | TB_O_DIRECTORY, 0, 0},
 	{"sync", "sync", do_sync, NULL, NULL, 0, 0, 0},
