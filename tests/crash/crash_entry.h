@@ -32,6 +32,7 @@ struct crash_sums {
 	uint64_t known;                  // crash states whose recovery had been run: it reads the same blocks
 	uint64_t confirmed;              // of them: were run all the same
 	uint64_t damage_runs;            // the same with damage instead of a cut
+	uint64_t damage_known;           // damaged disks whose reading had been run
 	uint64_t damage_refused;         // of them: something answered with an error
 	uint64_t damage_back;            // went back to an older tree, whole, because both copies of a node were hit
 	uint64_t cut_short;              // boundaries with more states than are tried

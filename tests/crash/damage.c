@@ -5,6 +5,8 @@
 // nobody has written over.
 #include "crash.h"
 
+#include "../../src/fs/pxfs/format.h"
+
 enum damage_kind {
 	DAMAGE_LOST,
 	DAMAGE_MISDIRECTED,
@@ -53,7 +55,7 @@ static void damage_try(struct explorer *ex, enum damage_kind kind, uint32_t a, u
 
 	view_begin(&ex->disk, &level->image, choices, choices != NULL);
 	if (memo_walk(&level->memo, &ex->disk, &known)) {
-		ex->call->sums.known++;
+		ex->call->sums.damage_known++;
 		ex->disk.pool_used = mark;
 		return;
 	}
@@ -102,7 +104,13 @@ static void flips_try(struct explorer *ex)
 	kfree(blocks);
 }
 
-// A generation ends with one superblock in each ring, which alone are written with FUA.
+static bool is_super(const struct content *content)
+{
+	const struct pxfs_super *super = (const struct pxfs_super *)content->bytes;
+	return le64_get(&super->magic) == PXFS_MAGIC;
+}
+
+// A generation ends with one superblock in each ring.
 static void back_try(struct explorer *ex, uint32_t generations)
 {
 	struct level *level = &ex->levels[0];
@@ -113,7 +121,7 @@ static void back_try(struct explorer *ex, uint32_t generations)
 	while (left > 0 && i > 0) {
 		const struct note *note = &level->recording.notes[--i];
 		const struct written *written = &level->recording.written[note->first];
-		if (note->kind != NOTE_WRITE || !note->fua)
+		if (note->count == 0 || !is_super(written->content))
 			continue;
 		image_add(&ex->disk, &level->image, written->block, &ex->disk.base[written->block]);
 		image_settle(&level->image, written->block);

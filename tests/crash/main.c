@@ -38,9 +38,9 @@ static const char usage[] =
 
 static void state_text(const struct settings *settings, char *text, size_t size)
 {
-	snprintf(text, size, "seed %" PRIu64 " sample %u disk %s operations %u depth %u nest %u damage %u",
+	snprintf(text, size, "seed %" PRIu64 " sample %u disk %s operations %u depth %u nest %u damage %u figures %zu",
 		 settings->seed, settings->sample, disk_names[settings->disk], op_count(), settings->depth,
-		 settings->nest, settings->damage);
+		 settings->nest, settings->damage, offsetof(struct totals, finding_count) / sizeof(uint64_t));
 }
 
 // The first sequence to run. false: said on stderr.
@@ -135,9 +135,10 @@ static void report_text(FILE *to, const char *before, const struct outcome *all)
 		sums->runs[0], sums->runs[1], sums->runs[2], sums->known, sums->confirmed);
 	if (sums->damage_runs != 0)
 		fprintf(to,
-			"%s%" PRIu64 " damaged disks: %" PRIu64 " answered with an error somewhere, %" PRIu64
-			" went back to an older tree, whole\n",
-			before, sums->damage_runs, sums->damage_refused, sums->damage_back);
+			"%s%" PRIu64 " damaged disks, %" PRIu64 " known: %" PRIu64
+			" answered with an error somewhere, %" PRIu64 " went back to an older tree, whole\n",
+			before, sums->damage_runs + sums->damage_known, sums->damage_known, sums->damage_refused,
+			sums->damage_back);
 	fprintf(to,
 		"%s%.1f s, %.1f of CPU: %.0f recoveries and %.0f crash states a second of CPU; %" PRIu64
 		" sequences with violations\n",
