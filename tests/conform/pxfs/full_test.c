@@ -15,8 +15,8 @@
 
 #include "../../support/memdisk.h"
 
-#define DISK_BYTES MIB(24)
-#define FILES_MAX 4000u
+#define DISK_BYTES MIB(12)
+#define FILES_MAX 2000u
 
 struct full {
 	struct block_device *device;
@@ -206,7 +206,7 @@ TEST(pxfs_full, files_that_leave_most_of_a_block)
 
 	REQUIRE(full != NULL);
 	fill(test_run_, full, 4608);
-	CHECK(full->files > 1000);
+	CHECK(full->files > 500);
 	out_and_in(test_run_, full);
 	for (uint32_t i = 0; i < full->files; i++)
 		file_take(test_run_, full, i);
@@ -221,14 +221,14 @@ TEST(pxfs_full, space_in_pieces)
 	REQUIRE(full != NULL);
 	fill(test_run_, full, 8192);
 	uint32_t small = full->files;
-	CHECK(small > 1000);
+	CHECK(small > 500);
 	CHECK_EQ(vfs_sync(), 0);
 	for (uint32_t i = 0; i < small; i++)
 		if (i % 4 != 0)
 			file_take(test_run_, full, i);
-	free_wait(test_run_, MIB(12));
+	free_wait(test_run_, MIB(5));
 	fill(test_run_, full, MIB(1));
-	CHECK(full->files > small + 10);
+	CHECK(full->files > small + 4);
 	out_and_in(test_run_, full);
 	for (uint32_t i = 0; i < full->files; i++)
 		if (full->sizes[i] != UINT32_MAX)
