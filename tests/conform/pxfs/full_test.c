@@ -16,7 +16,7 @@
 #include "../../support/memdisk.h"
 
 #define DISK_BYTES MIB(12)
-#define FILES_MAX 2000u
+#define FILES_MAX 4000u
 
 struct full {
 	struct block_device *device;
@@ -199,6 +199,13 @@ static void free_wait(TEST_RUN, uint64_t bytes)
 	CHECK(statfs.blocks_free * FRAME_SIZE >= bytes);
 }
 
+static void files_take(TEST_RUN, struct full *full)
+{
+	for (uint32_t i = 0; i < full->files; i++)
+		if (full->sizes[i] != UINT32_MAX)
+			file_take(test_run_, full, i);
+}
+
 // Each leaves most of a block over, which nobody can have.
 TEST(pxfs_full, files_that_leave_most_of_a_block)
 {
@@ -207,9 +214,41 @@ TEST(pxfs_full, files_that_leave_most_of_a_block)
 	REQUIRE(full != NULL);
 	fill(test_run_, full, 4608);
 	CHECK(full->files > 500);
+	fill(test_run_, full, MIB(1));
 	out_and_in(test_run_, full);
-	for (uint32_t i = 0; i < full->files; i++)
+	files_take(test_run_, full);
+	full_end(test_run_, full);
+}
+
+// Many leaves, all of which change when all files have been read.
+TEST(pxfs_full, files_in_leaves)
+{
+	struct full *full = full_begin(test_run_);
+
+	REQUIRE(full != NULL);
+	fill(test_run_, full, 2000);
+	CHECK(full->files > 500);
+	out_and_in(test_run_, full);
+	out_and_in(test_run_, full);
+	files_take(test_run_, full);
+	full_end(test_run_, full);
+}
+
+// Half of the space is free, in pieces that are too small for a node.
+TEST(pxfs_full, space_that_no_node_fits_into)
+{
+	struct full *full = full_begin(test_run_);
+
+	REQUIRE(full != NULL);
+	fill(test_run_, full, 8192);
+	uint32_t small = full->files;
+	CHECK_EQ(vfs_sync(), 0);
+	for (uint32_t i = 0; i < small; i += 2)
 		file_take(test_run_, full, i);
+	free_wait(test_run_, MIB(3));
+	fill(test_run_, full, MIB(1));
+	out_and_in(test_run_, full);
+	files_take(test_run_, full);
 	full_end(test_run_, full);
 }
 
@@ -230,8 +269,6 @@ TEST(pxfs_full, space_in_pieces)
 	fill(test_run_, full, MIB(1));
 	CHECK(full->files > small + 4);
 	out_and_in(test_run_, full);
-	for (uint32_t i = 0; i < full->files; i++)
-		if (full->sizes[i] != UINT32_MAX)
-			file_take(test_run_, full, i);
+	files_take(test_run_, full);
 	full_end(test_run_, full);
 }
