@@ -139,6 +139,7 @@ struct pxfs_rest {
 	uint64_t generation;
 	uint32_t count, room, written; // written: of them, those in the root tree
 	uint32_t cleared;              // and those that are free again
+	uint64_t sectors;              // of all of them
 	struct pxfs_range_in *ranges;
 };
 

@@ -329,6 +329,7 @@ err_t space_give_up(struct pxfs_volume *volume, bool locked, const uint64_t *add
 	err_t err = rest_grow(rest, count);
 	for (uint32_t i = 0; err == 0 && i < count; i++)
 		rest->ranges[rest->count++] = (struct pxfs_range_in){addresses[i], sectors};
+	rest->sectors += err == 0 ? (uint64_t)count * sectors : 0;
 	space_unlock(volume, locked);
 	return err;
 }

@@ -93,6 +93,7 @@ static err_t rest_load(struct pxfs_volume *volume, uint64_t generation, const ui
 			rest->room = room;
 		}
 		rest->ranges[rest->count++] = (struct pxfs_range_in){address, sectors};
+		rest->sectors += sectors;
 	}
 	rest->written = rest->count;
 	rest->generation = generation;
@@ -259,6 +260,7 @@ err_t space_advance(struct pxfs_volume *volume)
 	rest->count = 0;
 	rest->written = 0;
 	rest->cleared = 0;
+	rest->sectors = 0;
 	mutex_unlock(&volume->space.lock);
 	for (uint32_t list = 0; list < lists && err == 0; list++) {
 		struct pxfs_where where = {volume->generation - 2, PXFS_REST, list};
