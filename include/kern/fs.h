@@ -145,6 +145,12 @@ struct inode_ops {
 	err_t (*fallocate)(struct inode *inode, uint32_t mode, uint64_t offset,
 			   uint64_t size_bytes); // NULL: -EOPNOTSUPP
 
+	// Makes [to_offset, to_offset + size) of `to` what `from` has from from_offset on, without copying; `to` grows. Both are regular files of this filesystem, or
+	// one; both locks are held. Offsets are multiples of FRAME_SIZE, the size too, or both files end there. *done_bytes: as far as it came; an error only
+	// where that is nothing. NULL: -EOPNOTSUPP.
+	err_t (*clone)(struct inode *from, uint64_t from_offset, struct inode *to, uint64_t to_offset,
+		       uint64_t size_bytes, uint64_t *done_bytes);
+
 	// SEEK_DATA, SEEK_HOLE from `offset`, which lies before the end; *found beyond the end means the end. -ENXIO: no data follows. NULL: the pages
 	// in memory say.
 	err_t (*seek)(struct inode *inode, uint64_t offset, bool data, uint64_t *found);

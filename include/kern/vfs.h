@@ -35,6 +35,12 @@ err_t vfs_pread(struct process *process, int32_t fd, void *buffer, size_t size_b
 err_t vfs_pwrite(struct process *process, int32_t fd, const void *buffer, size_t size_bytes, uint64_t offset,
 		 size_t *done_bytes) must_check;
 
+// copy_file_range(2) within a filesystem: shares what is stored where that can be, else copies. Offsets NULL: the files' positions, which go on. flags: 0.
+// *done_bytes may be less than was asked for. Errors: -EBADF (also with O_APPEND), -EISDIR, -EINVAL (no regular files, ranges of one file that overlap),
+// -EXDEV, -EOVERFLOW, -EFBIG.
+err_t vfs_copy_range(struct process *process, int32_t from_fd, uint64_t *from_offset, int32_t to_fd,
+		     uint64_t *to_offset, size_t size_bytes, uint32_t flags, size_t *done_bytes) must_check;
+
 // ioctl(2) on what the descriptor names: `arg` is in kernel memory and as large as the request says (enum tb_tty_request, TB_FS_IOC_…). Errors: -EBADF,
 // -ENOTTY (the file knows no such request), -EPERM and -EROFS (TB_FS_IOC_SETFLAGS is the owner's), those of the request.
 err_t vfs_ioctl(struct process *process, int32_t fd, uint32_t request, void *arg) must_check;

@@ -57,6 +57,11 @@ tb_err tb_lseek(tb_context *context, int32_t fd, int64_t offset, enum tb_seek wh
 tb_err tb_truncate(tb_context *context, int32_t dirfd, const char *path, int64_t size_bytes) TB_MUST_USE;
 tb_err tb_ftruncate(tb_context *context, int32_t fd, int64_t size_bytes) TB_MUST_USE;
 tb_err tb_fallocate(tb_context *context, int32_t fd, uint32_t mode, int64_t offset, int64_t size_bytes) TB_MUST_USE;
+
+// copy_file_range(2) within a filesystem: shares what is stored where that can be, else copies. Offsets NULL: the files' positions. flags: 0. *done_bytes may be less
+// than was asked for.
+tb_err tb_copy_range(tb_context *context, int32_t from_fd, uint64_t *from_offset, int32_t to_fd, uint64_t *to_offset,
+		     size_t size_bytes, uint32_t flags, size_t *done_bytes) TB_MUST_USE;
 tb_err tb_fsync(tb_context *context, int32_t fd) TB_MUST_USE;
 tb_err tb_sync(tb_context *context) TB_MUST_USE;
 

@@ -28,6 +28,7 @@
 	X(truncate)                                                                                                    \
 	X(ftruncate)                                                                                                   \
 	X(fallocate)                                                                                                   \
+	X(copy_range)                                                                                                  \
 	X(fsync)                                                                                                       \
 	X(sync)                                                                                                        \
 	X(flock)                                                                                                       \

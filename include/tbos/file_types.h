@@ -128,6 +128,17 @@ enum tb_xattr_flags {
 #define TB_FS_IOC_GETFLAGS 0x80086601u
 #define TB_FS_IOC_SETFLAGS 0x40086602u
 
+// Requests of ioctl on the file that is to have what another has, without copying (ioctl_ficlonerange(2)): the argument is an int32_t, the other's descriptor, or a
+// struct tb_clone_range.
+#define TB_FICLONE 0x40049409u
+#define TB_FICLONERANGE 0x4020940du
+
+struct tb_clone_range {
+	int64_t from_fd;
+	uint64_t from_offset, size_bytes; // size 0: to the end
+	uint64_t to_offset;
+};
+
 enum tb_fs_flags {
 	TB_FS_COMPR_FL = 0x4,   // compressed, by its own setting
 	TB_FS_NOCOMP_FL = 0x400 // not compressed, by its own setting

@@ -122,6 +122,13 @@ tb_err tb_fallocate(tb_context *context, int32_t fd, uint32_t mode, int64_t offs
 	CALL(fallocate, (uint64_t)(int64_t)fd, mode, (uint64_t)(int64_t)offset, (uint64_t)(int64_t)size_bytes);
 }
 
+tb_err tb_copy_range(tb_context *context, int32_t from_fd, uint64_t *from_offset, int32_t to_fd, uint64_t *to_offset,
+		     size_t size_bytes, uint32_t flags, size_t *done_bytes)
+{
+	CALL(copy_range, (uint64_t)(int64_t)from_fd, (uintptr_t)from_offset, (uint64_t)(int64_t)to_fd,
+	     (uintptr_t)to_offset, size_bytes, flags, (uintptr_t)done_bytes);
+}
+
 tb_err tb_fsync(tb_context *context, int32_t fd)
 {
 	CALL(fsync, (uint64_t)(int64_t)fd);

@@ -50,7 +50,7 @@ err_t pxfs_resize(struct inode *inode, uint64_t size_bytes)
 }
 
 // What lies in the leaf comes to lie in a cluster of its own.
-static err_t inline_leave(struct pxfs_mount *mount, struct inode *inode)
+err_t pxfs_inline_leave(struct pxfs_mount *mount, struct inode *inode)
 {
 	struct pxfs_where where = {inode->ino, PXFS_INLINE, 0};
 	struct page *page = NULL;
@@ -207,7 +207,7 @@ err_t pxfs_fallocate(struct inode *inode, uint32_t mode, uint64_t offset, uint64
 	if (punch || zero)
 		err = range_punch(mount, inode, offset, end);
 	if (err == 0 && !punch && end > PXFS_INLINE_MAX)
-		err = inline_leave(mount, inode);
+		err = pxfs_inline_leave(mount, inode);
 	if (err == 0 && !punch && end > PXFS_INLINE_MAX)
 		err = range_promise(mount, inode, offset, end);
 	if (err == 0 && !punch && (mode & TB_FALLOC_KEEP_SIZE) == 0 && end > inode_size(inode))

@@ -177,7 +177,12 @@ void pxfs_blocks_add(struct inode *inode, int64_t sectors);
 err_t pxfs_clusters_flush(struct pxfs_mount *mount, struct inode *inode, uint64_t first, struct page **pages,
 			  uint32_t count) must_check;
 
-// fs_hole.c
+// fs_clone.c
+err_t pxfs_clone(struct inode *from, uint64_t from_offset, struct inode *to, uint64_t to_offset, uint64_t size_bytes,
+		 uint64_t *done_bytes) must_check;
+
+// fs_hole.c. inline_leave: what lies in the leaf comes to lie in a cluster; within an epoch.
+err_t pxfs_inline_leave(struct pxfs_mount *mount, struct inode *inode) must_check;
 err_t pxfs_resize(struct inode *inode, uint64_t size_bytes) must_check;
 err_t pxfs_seek(struct inode *inode, uint64_t offset, bool data, uint64_t *found) must_check;
 err_t pxfs_fallocate(struct inode *inode, uint32_t mode, uint64_t offset, uint64_t size_bytes) must_check;

@@ -430,6 +430,7 @@ const struct inode_ops pxfs_file_inode_ops = {
 	.link_target = link_target,
 	.resize = pxfs_resize,
 	.fallocate = pxfs_fallocate,
+	.clone = pxfs_clone,
 	.seek = pxfs_seek,
 	.xattr_get = pxfs_xattr_get,
 	.xattr_set = pxfs_xattr_set,

@@ -164,6 +164,12 @@ static err_t api_ftruncate(const struct api_call *call)
 	return vfs_ftruncate(call->process, I32(0), I64(1));
 }
 
+static err_t api_copy_range(const struct api_call *call)
+{
+	return vfs_copy_range(call->process, I32(0), PTR(uint64_t, 1), I32(2), PTR(uint64_t, 3), (size_t)U64(4), U32(5),
+			      PTR(size_t, 6));
+}
+
 static err_t api_fallocate(const struct api_call *call)
 {
 	return vfs_fallocate(call->process, I32(0), U32(1), I64(2), I64(3));
@@ -325,6 +331,7 @@ static const struct api_op ops[TB_FILE_OP_COUNT] = {
 	[TB_FILE_truncate] = {api_truncate, 1u << 1, 0},
 	[TB_FILE_ftruncate] = {api_ftruncate, 0, 0},
 	[TB_FILE_fallocate] = {api_fallocate, 0, 0},
+	[TB_FILE_copy_range] = {api_copy_range, 1u << 6, 0},
 	[TB_FILE_fsync] = {api_fsync, 0, 0},
 	[TB_FILE_sync] = {api_sync, 0, 0},
 	[TB_FILE_flock] = {api_flock, 0, 0},

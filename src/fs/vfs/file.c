@@ -79,7 +79,7 @@ static void read_touch(struct file *file)
 		inode_touch(file->inode, ATTR_ATIME);
 }
 
-static err_t file_read(struct file *file, uint64_t offset, void *buffer, size_t size_bytes, size_t *done_bytes)
+err_t file_read_at(struct file *file, uint64_t offset, void *buffer, size_t size_bytes, size_t *done_bytes)
 {
 	struct io io = {.at = buffer, .left_bytes = clamp(size_bytes)};
 
@@ -98,7 +98,7 @@ static err_t file_read(struct file *file, uint64_t offset, void *buffer, size_t 
 	return err;
 }
 
-static void drop_set_ids(struct process *process, struct inode *inode)
+void file_drop_set_ids(struct process *process, struct inode *inode)
 {
 	struct attr_change change = {0};
 
@@ -112,8 +112,8 @@ static void drop_set_ids(struct process *process, struct inode *inode)
 	mutex_unlock(&inode->lock);
 }
 
-static err_t file_write(struct process *process, struct file *file, uint64_t *offset, const void *buffer,
-			size_t size_bytes, size_t *done_bytes)
+err_t file_write_at(struct process *process, struct file *file, uint64_t *offset, const void *buffer, size_t size_bytes,
+		    size_t *done_bytes)
 {
 	struct io io = {.at = (uint8_t *)(uintptr_t)buffer, .left_bytes = clamp(size_bytes)};
 
@@ -125,7 +125,7 @@ static err_t file_write(struct process *process, struct file *file, uint64_t *of
 	err_t err = file->ops->write(file, offset, &io, done_bytes);
 	if (*done_bytes == 0)
 		return err;
-	drop_set_ids(process, file->inode);
+	file_drop_set_ids(process, file->inode);
 	return 0;
 }
 
@@ -137,10 +137,10 @@ err_t vfs_read(struct process *process, int32_t fd, void *buffer, size_t size_by
 	if (err != 0)
 		return err;
 	if (file->ops->stream) {
-		err = file_read(file, 0, buffer, size_bytes, done_bytes);
+		err = file_read_at(file, 0, buffer, size_bytes, done_bytes);
 	} else {
 		mutex_lock(&file->pos_lock);
-		err = file_read(file, file->pos, buffer, size_bytes, done_bytes);
+		err = file_read_at(file, file->pos, buffer, size_bytes, done_bytes);
 		file->pos += *done_bytes;
 		mutex_unlock(&file->pos_lock);
 	}
@@ -159,7 +159,7 @@ err_t vfs_write(struct process *process, int32_t fd, const void *buffer, size_t 
 	if (!stream)
 		mutex_lock(&file->pos_lock);
 	uint64_t offset = stream ? 0 : file->pos;
-	err = file_write(process, file, &offset, buffer, size_bytes, done_bytes);
+	err = file_write_at(process, file, &offset, buffer, size_bytes, done_bytes);
 	if (*done_bytes > 0 && !stream)
 		file->pos = offset + *done_bytes;
 	if (!stream)
@@ -178,7 +178,7 @@ err_t vfs_pread(struct process *process, int32_t fd, void *buffer, size_t size_b
 	err_t err = file_get(process, fd, RIGHT_READ, &file);
 	if (err != 0)
 		return err;
-	err = file->ops->stream ? ERR(ESPIPE) : file_read(file, offset, buffer, size_bytes, done_bytes);
+	err = file->ops->stream ? ERR(ESPIPE) : file_read_at(file, offset, buffer, size_bytes, done_bytes);
 	file_put(file);
 	return err;
 }
@@ -193,7 +193,7 @@ err_t vfs_pwrite(struct process *process, int32_t fd, const void *buffer, size_t
 	err_t err = file_get(process, fd, RIGHT_WRITE, &file);
 	if (err != 0)
 		return err;
-	err = file->ops->stream ? ERR(ESPIPE) : file_write(process, file, &offset, buffer, size_bytes, done_bytes);
+	err = file->ops->stream ? ERR(ESPIPE) : file_write_at(process, file, &offset, buffer, size_bytes, done_bytes);
 	file_put(file);
 	return err;
 }
@@ -213,6 +213,18 @@ static err_t ioctl_check(const struct process *process, const struct file *file,
 	return inode_owned(process, file->inode) ? 0 : ERR(EPERM);
 }
 
+static err_t ioctl_clone(struct process *process, struct file *file, uint32_t request, const void *arg)
+{
+	struct tb_clone_range whole = {.from_fd = 0};
+
+	if ((atomic_load_u32_relaxed(&file->flags) & TB_O_ACCMODE) == TB_O_RDONLY)
+		return ERR(EBADF);
+	if (request == TB_FICLONERANGE)
+		return vfs_clone_range(process, file, arg);
+	whole.from_fd = *(const int32_t *)arg;
+	return vfs_clone_range(process, file, &whole);
+}
+
 err_t vfs_ioctl(struct process *process, int32_t fd, uint32_t request, void *arg)
 {
 	struct file *file;
@@ -220,8 +232,11 @@ err_t vfs_ioctl(struct process *process, int32_t fd, uint32_t request, void *arg
 
 	if (err != 0)
 		return err;
-	err = ioctl_check(process, file, request);
-	if (err == 0)
+	if (request == TB_FICLONE || request == TB_FICLONERANGE)
+		err = ioctl_clone(process, file, request, arg);
+	else
+		err = ioctl_check(process, file, request);
+	if (err == 0 && request != TB_FICLONE && request != TB_FICLONERANGE)
 		err = file->ops->ioctl(file, request, arg);
 	file_put(file);
 	return err;

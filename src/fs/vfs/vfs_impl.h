@@ -270,6 +270,13 @@ void change_drop_set_ids(const struct process *process, const struct inode *inod
 
 // Whether `name` in `dir` may be removed or replaced: write permission and the sticky bit. -EACCES, -EPERM.
 err_t inode_may_delete(const struct process *process, const struct inode *dir, const struct inode *victim) must_check;
+// file.c: moves bytes of an open file, as read(2) and write(2) do. copy.c: FICLONERANGE.
+err_t file_read_at(struct file *file, uint64_t offset, void *buffer, size_t size_bytes, size_t *done_bytes) must_check;
+err_t file_write_at(struct process *process, struct file *file, uint64_t *offset, const void *buffer, size_t size_bytes,
+		    size_t *done_bytes) must_check;
+void file_drop_set_ids(struct process *process, struct inode *inode);
+err_t vfs_clone_range(struct process *process, struct file *to, const struct tb_clone_range *clone) must_check;
+
 void inode_lock_two(struct inode *a, struct inode *b); // by number; may be the same
 void inode_unlock_two(struct inode *a, struct inode *b);
 err_t inode_change(struct inode *inode, const struct attr_change *change) must_check; // inode->lock held

@@ -217,6 +217,63 @@ void fsc_truncate(struct fsc *fsc)
 	EXPECT(-EINVAL, truncate, "f", -1);
 }
 
+// By positions, by offsets, within one file; as often as it takes.
+static void copy_all(struct fsc *fsc, int32_t from, uint64_t from_offset, int32_t to, uint64_t to_offset, size_t size)
+{
+	size_t done = 1;
+
+	for (size_t at = 0; at < size && done != 0; at += done)
+		EXPECT(OK, copy_range, from, &from_offset, to, &to_offset, size - at, 0, &done);
+}
+
+void fsc_copy_range(struct fsc *fsc)
+{
+	static uint8_t bytes[70000], found[70000];
+	uint64_t at = 0;
+	size_t done = 0;
+	int32_t fd = -1, to = -1;
+
+	for (uint32_t i = 0; i < sizeof bytes; i++)
+		bytes[i] = (uint8_t)(i / 251 + i);
+	EXPECT(OK, open, TB_AT_FDCWD, "f", TB_O_RDWR | TB_O_CREAT, 0644, &fd);
+	EXPECT(OK, write, fd, bytes, sizeof bytes, &done);
+	EXPECT(OK, open, TB_AT_FDCWD, "g", TB_O_RDWR | TB_O_CREAT, 04755, &to);
+	copy_all(fsc, fd, 0, to, 0, sizeof bytes);
+	EXPECT_EQ(fsc_size(fsc, "g"), sizeof bytes);
+	EXPECT(OK, pread, to, found, sizeof found, 0, &done);
+	EXPECT_EQ(memcmp(found, bytes, sizeof bytes), 0);
+	copy_all(fsc, fd, 4096, to, 8192, 20000); // in the middle
+	copy_all(fsc, fd, 100, to, 65000, 9000);  // and over the end
+	EXPECT_EQ(fsc_size(fsc, "g"), 74000);
+	EXPECT(OK, pread, to, found, sizeof found, 0, &done);
+	EXPECT_EQ(memcmp(found, bytes, 8192), 0);
+	EXPECT_EQ(memcmp(found + 8192, bytes + 4096, 20000), 0);
+	EXPECT_EQ(memcmp(found + 28192, bytes + 28192, 65000 - 28192), 0);
+	EXPECT_EQ(memcmp(found + 65000, bytes + 100, 5000), 0);
+	copy_all(fsc, to, 0, to, 100 * 4096, 50000); // within itself
+	EXPECT(OK, pread, to, found, 50000, 100 * 4096, &done);
+	EXPECT_EQ(memcmp(found + 8192, bytes + 4096, 20000), 0);
+	EXPECT(OK, pread, to, found, 10, 80000, &done);
+	EXPECT_EQ(found[0], 0);
+	EXPECT(OK, seek, fd, 69998, TB_SEEK_SET, &at);
+	EXPECT(OK, seek, to, 5, TB_SEEK_SET, &at);
+	EXPECT(OK, copy_range, fd, NULL, to, NULL, 100, 0, &done); // the end is near
+	EXPECT_EQ(done, 2);
+	EXPECT(OK, copy_range, fd, NULL, to, NULL, 100, 0, &done);
+	EXPECT_EQ(done, 0);
+	EXPECT(OK, seek, to, 0, TB_SEEK_CUR, &at);
+	EXPECT_EQ(at, 7);
+	uint64_t a = 0, b = 100;
+	EXPECT(-EINVAL, copy_range, to, &a, to, &b, 200, 0, &done);
+	EXPECT(-EINVAL, copy_range, fd, &a, to, &b, 200, 1, &done);
+	EXPECT(OK, close, to);
+	EXPECT(OK, open, TB_AT_FDCWD, "g", TB_O_WRONLY | TB_O_APPEND, 0, &to);
+	EXPECT(-EBADF, copy_range, fd, &a, to, &b, 200, 0, &done);
+	EXPECT(-EBADF, copy_range, to, &a, fd, &b, 200, 0, &done);
+	EXPECT(OK, close, to);
+	EXPECT(OK, close, fd);
+}
+
 void fsc_fallocate(struct fsc *fsc)
 {
 	struct tb_stat stat;

@@ -27,6 +27,8 @@ struct fsc_calls {
 	err_t (*truncate)(struct fsc *fsc, const char *path, int64_t size);
 	err_t (*ftruncate)(struct fsc *fsc, int32_t fd, int64_t size);
 	err_t (*fallocate)(struct fsc *fsc, int32_t fd, uint32_t mode, int64_t offset, int64_t size);
+	err_t (*copy_range)(struct fsc *fsc, int32_t from, uint64_t *from_offset, int32_t to, uint64_t *to_offset,
+			    size_t size, uint32_t flags, size_t *done);
 	err_t (*fsync)(struct fsc *fsc, int32_t fd);
 	err_t (*flock)(struct fsc *fsc, int32_t fd, uint32_t operation);
 	err_t (*lock)(struct fsc *fsc, int32_t fd, uint32_t command, struct tb_lock *lock);
@@ -67,9 +69,9 @@ struct fsc_calls {
 	{                                                                                                              \
 		.open = p##_open, .close = p##_close, .read = p##_read, .write = p##_write, .pread = p##_pread,        \
 		.pwrite = p##_pwrite, .seek = p##_seek, .truncate = p##_truncate, .ftruncate = p##_ftruncate,          \
-		.fallocate = p##_fallocate, .fsync = p##_fsync, .flock = p##_flock, .lock = p##_lock,                  \
-		.other_lock = p##_other_lock, .other_end = p##_other_end, .readdir = p##_readdir, .stat = p##_stat,    \
-		.fstat = p##_fstat, .access = p##_access, .chmod = p##_chmod, .chown = p##_chown,                      \
+		.fallocate = p##_fallocate, .copy_range = p##_copy_range, .fsync = p##_fsync, .flock = p##_flock,      \
+		.lock = p##_lock, .other_lock = p##_other_lock, .other_end = p##_other_end, .readdir = p##_readdir,    \
+		.stat = p##_stat, .fstat = p##_fstat, .access = p##_access, .chmod = p##_chmod, .chown = p##_chown,    \
 		.utimens = p##_utimens, .mkdir = p##_mkdir, .mknod = p##_mknod, .symlink = p##_symlink,                \
 		.readlink = p##_readlink, .link = p##_link, .unlink = p##_unlink, .rename = p##_rename,                \
 		.chdir = p##_chdir, .getxattr = p##_getxattr, .setxattr = p##_setxattr, .listxattr = p##_listxattr,    \
@@ -104,6 +106,7 @@ struct fsc {
 	X(open_flags)                                                                                                  \
 	X(open_errors)                                                                                                 \
 	X(read_write)                                                                                                  \
+	X(copy_range)                                                                                                  \
 	X(truncate)                                                                                                    \
 	X(unlinked)                                                                                                    \
 	X(tmpfile)                                                                                                     \

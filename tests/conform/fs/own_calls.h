@@ -90,6 +90,12 @@ static inline err_t own_fallocate(struct fsc *fsc, int32_t fd, uint32_t mode, in
 	return FSC_CALLEE(fallocate)(fsc_actor(fsc), fd, mode, offset, size);
 }
 
+static inline err_t own_copy_range(struct fsc *fsc, int32_t from, uint64_t *from_offset, int32_t to,
+				   uint64_t *to_offset, size_t size, uint32_t flags, size_t *done)
+{
+	return FSC_CALLEE(copy_range)(fsc_actor(fsc), from, from_offset, to, to_offset, size, flags, done);
+}
+
 static inline err_t own_fsync(struct fsc *fsc, int32_t fd)
 {
 	return FSC_CALLEE(fsync)(fsc_actor(fsc), fd);

@@ -101,6 +101,16 @@ static err_t h_fallocate(struct fsc *fsc, int32_t fd, uint32_t mode, int64_t off
 	return result(fallocate(fd, (int)mode, offset, size));
 }
 
+static err_t h_copy_range(struct fsc *fsc, int32_t from, uint64_t *from_offset, int32_t to, uint64_t *to_offset,
+			  size_t size, uint32_t flags, size_t *done)
+{
+	ssize_t moved = copy_file_range(from, (off64_t *)from_offset, to, (off64_t *)to_offset, size, flags);
+
+	(void)fsc;
+	*done = moved < 0 ? 0 : (size_t)moved;
+	return result(moved < 0 ? -1 : 0);
+}
+
 static err_t h_fsync(struct fsc *fsc, int32_t fd)
 {
 	(void)fsc;
