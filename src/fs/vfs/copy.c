@@ -104,10 +104,12 @@ static err_t range_copy(const struct range *range, uint64_t *done_bytes)
 	return *done_bytes != 0 ? 0 : err;
 }
 
-static err_t range_move(const struct range *range, uint64_t *done_bytes)
+static err_t range_move(struct range *range, uint64_t *done_bytes)
 {
 	err_t err = kinds_check(range->from, range->to);
+	uint64_t end = inode_size(range->from->inode); // now: within one file it may move while this goes on
 
+	range->size_bytes = range->from_offset >= end ? 0 : MIN(range->size_bytes, end - range->from_offset);
 	if (err == 0 && overlap(range))
 		err = ERR(EINVAL);
 	if (err != 0 || range->size_bytes == 0)
