@@ -161,7 +161,7 @@ void finding_print(FILE *to, const char *before, const struct settings *settings
 
 	case_print(&finding->call, text, sizeof text);
 	fprintf(to, "%s%s\n", before, finding->ended[0] != '\0' ? finding->ended : finding->call.what);
-	fprintf(to, "%s    again: ./tools/tbos crash-sweep --seed %llu%s%s --case \"%s\"\n", before,
-		(unsigned long long)settings->seed, settings->disk != 0 ? " --disk " : "",
-		settings->disk != 0 ? disk_names[settings->disk] : "", text);
+	fprintf(to, "%s    again: ./tools/tbos crash-sweep --seed %llu%s%s%s --case \"%s\"\n", before,
+		(unsigned long long)settings->seed, settings->deep ? " --deep" : "",
+		settings->disk != 0 ? " --disk " : "", settings->disk != 0 ? disk_names[settings->disk] : "", text);
 }

@@ -216,7 +216,7 @@ struct actor {
 uint32_t ops_count(void);
 void op_run(struct actor *actor, uint32_t op);
 void actor_end(struct actor *actor);
-void volume_fill(const char *root); // what every sequence begins with
+void volume_fill(const char *root, bool deep); // what every sequence begins with
 err_t volume_mount(uint32_t flags, const char **problem) must_check;
 
 // ---- recover.c -----------------------------------------------------------------------------------------------------------

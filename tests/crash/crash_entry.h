@@ -56,7 +56,8 @@ struct crash_call {
 	char place[CRASH_PLACE_SIZE];
 };
 
-// The first violation ends a sequence. Within the instance. prepare: makes the disk and the volume that every sequence begins with; 0, or an error. run: arg is struct crash_call; 0, or -EINVAL:
+// The first violation ends a sequence. Within the instance. prepare: makes the disk and the volume that every sequence begins with, arg is a bool: with a tree of two levels;
+// 0, or an error. run: arg is struct crash_call; 0, or -EINVAL:
 // `only` names no place of this sequence.
 int64_t tb_crash_prepare(void *arg);
 int64_t tb_crash_run(void *arg);

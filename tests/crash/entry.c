@@ -14,7 +14,7 @@ int64_t tb_crash_prepare(void *arg)
 {
 	struct pxfs_format_params params = {.copies = 2, .log_bytes = 65536};
 	const char *problem = NULL;
-	(void)arg;
+	bool deep = *(const bool *)arg;
 
 	explorer = range_alloc(sizeof *explorer, MEM_ZERO, NULL);
 	if (explorer == NULL || !disk_make(&explorer->disk))
@@ -27,14 +27,14 @@ int64_t tb_crash_prepare(void *arg)
 	if (err == 0)
 		err = volume_mount(0, &problem);
 	if (err == 0) {
-		volume_fill(MOUNT);
+		volume_fill(MOUNT, deep);
 		err = vfs_umount(root(), MOUNT, 0);
 	}
 	disk_freeze(&explorer->disk);
 	if (err == 0)
 		err = vfs_mount(root(), "none", MODEL, "tmpfs", 0, "", &problem);
 	if (err == 0)
-		volume_fill(MODEL);
+		volume_fill(MODEL, deep);
 	return err;
 }
 

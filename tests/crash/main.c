@@ -24,6 +24,7 @@ static const char usage[] =
 	"  --nest N          one recovery in N is cut again; 0: none (16)\n"
 	"  --damage N        one sequence in N also with lost and misdirected writes and flipped bits; 0: none (4)\n"
 	"  --no-cuts         damage alone\n"
+	"  --deep            the volume begins with a tree of two levels\n"
 	"  --disk KIND       honest; no-flush, no-fua: a disk that lies, which must be found (honest)\n"
 	"  --case CASE       one sequence, \"create,fsync\", or one place of it, \"create,fsync@12[16:0]\"\n"
 	"  --state FILE      where the sweep has come to is kept there; --resume goes on there\n"
@@ -38,9 +39,11 @@ static const char usage[] =
 
 static void state_text(const struct settings *settings, char *text, size_t size)
 {
-	snprintf(text, size, "seed %" PRIu64 " sample %u disk %s operations %u depth %u nest %u damage %u figures %zu",
-		 settings->seed, settings->sample, disk_names[settings->disk], op_count(), settings->depth,
-		 settings->nest, settings->damage, offsetof(struct totals, finding_count) / sizeof(uint64_t));
+	snprintf(text, size,
+		 "seed %" PRIu64 " sample %u%s disk %s operations %u depth %u nest %u damage %u figures %zu",
+		 settings->seed, settings->sample, settings->deep ? " deep" : "", disk_names[settings->disk],
+		 op_count(), settings->depth, settings->nest, settings->damage,
+		 offsetof(struct totals, finding_count) / sizeof(uint64_t));
 }
 
 // The first sequence to run. false: said on stderr.
@@ -193,7 +196,7 @@ static void findings_shrink(const struct settings *settings, struct totals *tota
 {
 	tb_instance *instance = NULL;
 
-	if (totals->finding_count == 0 || !instance_begin(settings->seed, false, &instance))
+	if (totals->finding_count == 0 || !instance_begin(settings, &instance))
 		return;
 	for (uint32_t i = 0; i < totals->finding_count; i++)
 		finding_shrink(settings, instance, &totals->findings[i]);
@@ -240,7 +243,7 @@ static int one_case(const struct settings *settings, const char *text)
 		return 2;
 	}
 	call_make(settings, call);
-	if (!case_parse(text, call) || !instance_begin(settings->seed, settings->verbose, &instance))
+	if (!case_parse(text, call) || !instance_begin(settings, &instance))
 		return 2;
 	sequence_run(instance, call, settings->limit_s, ended, sizeof ended);
 	if (strcmp(ended, no_place) == 0) {
@@ -257,32 +260,53 @@ static int one_case(const struct settings *settings, const char *text)
 	return 0;
 }
 
-// Points: nothing is found, and then the disk lies, which is.
+struct point {
+	const char *name;
+	uint32_t disk;
+	bool deep;
+};
+
+// Whether it is as it must be: nothing is found, unless the disk lies.
+static bool point_run(const struct settings *given, const struct point *point, struct outcome *outcome)
+{
+	struct settings settings = *given;
+
+	settings.disk = point->disk;
+	settings.deep = point->deep;
+	if (point->disk != CRASH_DISK_HONEST)
+		settings.nest = settings.damage = 0;
+	if (point->deep) {
+		settings.depth = 1;
+		settings.damage *= 8;
+		settings.sample *= 8;
+	}
+	sweep_run(&settings, 0, outcome);
+	bool lies = point->disk != CRASH_DISK_HONEST,
+	     ok = !outcome->failed && (outcome->totals.violations != 0) == lies;
+	if (ok || lies)
+		return ok;
+	findings_shrink(&settings, &outcome->totals);
+	for (uint32_t i = 0; i < outcome->totals.finding_count; i++)
+		finding_print(stdout, "# ", &settings, &outcome->totals.findings[i]);
+	return false;
+}
+
 static int test(const struct settings *given, const char *filter)
 {
-	static const char *const points[CRASH_DISK_COUNT] = {"crash.every_sequence", "crash.a_flush_that_lies",
-							     "crash.a_fua_that_lies"};
+	static const struct point points[] = {{"crash.every_sequence", CRASH_DISK_HONEST, false},
+					      {"crash.every_sequence_on_two_levels", CRASH_DISK_HONEST, true},
+					      {"crash.a_flush_that_lies", CRASH_DISK_NO_FLUSH, false},
+					      {"crash.a_fua_that_lies", CRASH_DISK_NO_FUA, false}};
 	static struct outcome outcome;
-	uint32_t failed = 0;
+	uint32_t failed = 0, count = sizeof points / sizeof points[0];
 
-	printf("1..%u\n", CRASH_DISK_COUNT);
-	for (uint32_t disk = 0; disk < CRASH_DISK_COUNT; disk++) {
-		struct settings settings = *given;
-		if (filter != NULL && strncmp(points[disk], filter, strlen(filter)) != 0) {
-			printf("ok %u - %s # SKIP\n", disk + 1, points[disk]);
-			continue;
-		}
-		settings.disk = disk;
-		if (disk != CRASH_DISK_HONEST)
-			settings.nest = settings.damage = 0;
-		sweep_run(&settings, 0, &outcome);
-		bool ok = !outcome.failed && (outcome.totals.violations != 0) == (disk != CRASH_DISK_HONEST);
-		printf("%sok %u - %s\n", ok ? "" : "not ", disk + 1, points[disk]);
-		report_text(stdout, "# ", &outcome);
-		if (!ok && disk == CRASH_DISK_HONEST)
-			findings_shrink(&settings, &outcome.totals);
-		for (uint32_t i = 0; i < outcome.totals.finding_count && disk == CRASH_DISK_HONEST; i++)
-			finding_print(stdout, "# ", &settings, &outcome.totals.findings[i]);
+	printf("1..%u\n", count);
+	for (uint32_t i = 0; i < count; i++) {
+		bool skip = filter != NULL && strncmp(points[i].name, filter, strlen(filter)) != 0;
+		bool ok = skip || point_run(given, &points[i], &outcome);
+		printf("%sok %u - %s%s\n", ok ? "" : "not ", i + 1, points[i].name, skip ? " # SKIP" : "");
+		if (!skip)
+			report_text(stdout, "# ", &outcome);
 		failed += !ok;
 		fflush(stdout);
 	}
@@ -296,7 +320,8 @@ static const struct option options[] = {
 	{"sample", 1, NULL, 'm'}, {"depth", 1, NULL, 'd'},   {"nest", 1, NULL, 'n'},    {"damage", 1, NULL, 'D'},
 	{"disk", 1, NULL, 'k'},   {"case", 1, NULL, 'c'},    {"state", 1, NULL, 'f'},   {"resume", 0, NULL, 'r'},
 	{"limit", 1, NULL, 'L'},  {"json", 0, NULL, 'J'},    {"tap", 0, NULL, 'T'},     {"ops", 0, NULL, 'o'},
-	{"help", 0, NULL, 'h'},   {"no-cuts", 0, NULL, 'N'}, {"verbose", 0, NULL, 'v'}, {NULL, 0, NULL, 0},
+	{"help", 0, NULL, 'h'},   {"no-cuts", 0, NULL, 'N'}, {"verbose", 0, NULL, 'v'}, {"deep", 0, NULL, 'p'},
+	{NULL, 0, NULL, 0},
 };
 
 static bool number_take(const char *text, uint64_t low, uint64_t high, uint64_t *number)
@@ -365,7 +390,8 @@ static bool option_take(int c, struct settings *settings, const char **chosen)
 		settings->tap = settings->tap || c == 'T';
 		settings->cuts = settings->cuts && c != 'N';
 		settings->verbose = settings->verbose || c == 'v';
-		return c == 'v' || c == 'r' || c == 'J' || c == 'T' || c == 'N';
+		settings->deep = settings->deep || c == 'p';
+		return c == 'p' || c == 'v' || c == 'r' || c == 'J' || c == 'T' || c == 'N';
 	}
 }
 

@@ -403,7 +403,24 @@ static void file_put(const char *top, const char *name, uint32_t size)
 	kfree(bytes);
 }
 
-void volume_fill(const char *top)
+// Attributes that take several leaves, so that the tree has an inner node.
+static void attributes_put(const char *top)
+{
+	uint8_t *value = kmalloc(3900, 0);
+	char path[32], name[16];
+
+	VERIFY(value != NULL);
+	bytes_make(value, 3900, 13);
+	ksnprintf(path, sizeof path, "%s/d/x", top);
+	for (uint32_t i = 0; i < 12; i++) {
+		ksnprintf(name, sizeof name, "user.%u", i);
+		err_t err = vfs_setxattr(root(), TB_AT_FDCWD, path, 0, name, value, 3900, 0);
+		VERIFY3(err, ==, 0);
+	}
+	kfree(value);
+}
+
+void volume_fill(const char *top, bool deep)
 {
 	static const char *const folders[] = {"d", "e"};
 	char path[32];
@@ -418,4 +435,6 @@ void volume_fill(const char *top)
 	file_put(top, "a", 100);
 	file_put(top, "b", BIG);
 	file_put(top, "d/x", 300);
+	if (deep)
+		attributes_put(top);
 }

@@ -113,20 +113,21 @@ static void print_through(void *ctx, const char *bytes, size_t size_bytes)
 		return;
 }
 
-bool instance_begin(uint64_t seed, bool verbose, tb_instance **out)
+bool instance_begin(const struct settings *settings, tb_instance **out)
 {
 	struct tb_config config;
 	int64_t result = 0;
+	bool deep = settings->deep;
 
 	tb_config_init(&config);
 	config.engine = TB_ENGINE_SIM;
 	config.flags = TB_CONFIG_QUIET;
 	config.cpu_count = 1;
 	config.mem_bytes = MEM_BYTES;
-	config.seed = seed;
+	config.seed = settings->seed;
 	config.policy = "rr";
 	config.input_fd = -1;
-	config.write_fn = verbose ? print_through : discard;
+	config.write_fn = settings->verbose ? print_through : discard;
 	tb_err err = tb_create(&config, out);
 	if (err != 0) {
 		fprintf(stderr, "crash-sweep: no instance: %s\n", tb_error(NULL));
@@ -134,7 +135,7 @@ bool instance_begin(uint64_t seed, bool verbose, tb_instance **out)
 	}
 	err = tb_boot(*out);
 	if (err == 0)
-		err = tb_call(*out, tb_crash_prepare, NULL, &result);
+		err = tb_call(*out, tb_crash_prepare, &deep, &result);
 	if (err != 0 || result != 0)
 		fprintf(stderr, "crash-sweep: the volume is not made: %d, %lld: %s\n", err, (long long)result,
 			tb_error(*out));
@@ -232,7 +233,7 @@ __attribute__((noreturn)) static void worker_main(const struct settings *setting
 	char ended[80];
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (!instance_begin(settings->seed, false, &instance)) {
+	if (!instance_begin(settings, &instance)) {
 		__atomic_store_n(&shared->failed, 1, __ATOMIC_RELEASE);
 		_exit(1);
 	}

@@ -21,7 +21,7 @@ struct settings {
 	uint32_t sample;         // of sequences longer than one, one in so many
 	uint32_t nest, damage;   // one in so many; 0: none
 	uint32_t disk;           // enum crash_disk
-	bool cuts, json, tap, resume, verbose;
+	bool cuts, deep, json, tap, resume, verbose;
 	const char *state; // file; NULL
 };
 
@@ -54,7 +54,7 @@ uint32_t op_count(void);
 uint64_t sequence_count(uint32_t length); // of all lengths up to it
 void sums_add(struct crash_sums *to, const struct crash_sums *from);
 void sweep_run(const struct settings *settings, uint64_t first, struct outcome *outcome);
-bool instance_begin(uint64_t seed, bool verbose,
+bool instance_begin(const struct settings *settings,
 		    tb_instance **out); // booted and prepared; false: said on stderr
 
 // Runs one in a process of its own. call: mapped so that it is shared. `ended` gets how the process died, or "".

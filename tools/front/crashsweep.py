@@ -24,6 +24,7 @@ def options(parser):
     parser.add_argument('--depth', type=int, choices=[1, 2, 3], help='cuts of recoveries of cuts (default: 3)')
     parser.add_argument('--nest', type=int, metavar='N', help='one recovery in N is cut again (default: 16)')
     parser.add_argument('--damage', type=int, metavar='N', help='one sequence in N also with lost and misdirected writes and flipped bits (default: 4)')
+    parser.add_argument('--deep', action='store_true', help='the volume begins with a tree of two levels')
     parser.add_argument('--disk', choices=['honest', 'no-flush', 'no-fua'], help='a disk that lies must be found out (default: honest)')
     parser.add_argument('--case', metavar='CASE', help='one sequence, or one place of it, as a failure prints it')
     parser.add_argument('--ops', action='store_true', help='names of operations')
@@ -37,8 +38,9 @@ def crash_sweep(args):
     for name in PASSED:
         value = getattr(args, name)
         command += [] if value is None else ['--' + name, str(value)]
-    command += ['--' + name for name in ('resume', 'ops', 'json') if getattr(args, name)]
+    command += ['--' + name for name in ('resume', 'deep', 'ops', 'json') if getattr(args, name)]
     if not args.case and not args.ops:
         os.makedirs(FOLDER, exist_ok=True)
-        command += ['--budget', str(parse_duration(args.budget)), '--state', os.path.join(FOLDER, (args.disk or 'honest') + '.state')]
+        name = (args.disk or 'honest') + ('-deep' if args.deep else '')
+        command += ['--budget', str(parse_duration(args.budget)), '--state', os.path.join(FOLDER, name + '.state')]
     return subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode
