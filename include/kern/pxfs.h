@@ -45,16 +45,19 @@ struct pxfs_check_report {
 	uint64_t problems; // that are left
 	uint64_t
 		repaired; // nodes' copies that were damaged and have been written again from the other (with PXFS_CHECK_REPAIR)
-	uint64_t data_errors; // of them: extents that cannot be read as they were written (with PXFS_CHECK_DATA)
+	uint64_t mended;      // counts, names, items and maps that were put right (with PXFS_CHECK_REPAIR)
+	uint64_t data_errors; // of problems: extents that cannot be read as they were written (with PXFS_CHECK_DATA)
 };
 
 enum pxfs_check_flags {
-	PXFS_CHECK_DATA = 1u << 0,   // reads all data too, and compares checksums
-	PXFS_CHECK_REPAIR = 1u << 1, // writes a node's damaged copy again from the other one
+	PXFS_CHECK_DATA = 1u << 0, // reads all data too, and compares checksums
+	PXFS_CHECK_REPAIR =
+		1u << 1, // writes a node's damaged copy again from the other one, and puts right what can be
 };
 
 // Reads all of a volume that nobody uses and recomputes everything that it says of itself: nodes, order, names and links, sizes, extents, references, the space
-// map, what rests, and both copies of each node. `say` (may be NULL) is called for each problem, with text for people. Changes nothing without PXFS_CHECK_REPAIR. Memory: a bit a sector of regions that are
+// map, what rests, and both copies of each node. With PXFS_CHECK_REPAIR counts, names that lead nowhere, items that are nobody's, inodes without names and the space map are
+// put right, each is said, and all is looked at again; where a node could not be read, or two things lie in one place, nothing is. `say` (may be NULL) is called for each problem, with text for people. Changes nothing without PXFS_CHECK_REPAIR. Memory: a bit a sector of regions that are
 // used, 32 bytes an inode, 24 an extent. Thread context, sleeps. Errors: those of mounting (*problem), -ENOMEM; problems are no error.
 err_t pxfs_check_volume(const char *device, uint32_t flags, void (*say)(void *arg, const char *text), void *arg,
 			struct pxfs_check_report *report, const char **problem) must_check;

@@ -5,7 +5,21 @@
 
 #include "kern/fmt.h"
 
+#define PASSES_MAX 16u
 #define SAID_MAX 1000u // problems that are said; all are counted
+
+void check_tell(struct check *check, const char *format, ...)
+{
+	char text[200];
+	va_list arguments;
+
+	if (check->say == NULL)
+		return;
+	va_start(arguments, format);
+	kvsnprintf(text, sizeof text, format, arguments);
+	va_end(arguments);
+	check->say(check->arg, text);
+}
 
 void check_say(struct check *check, const char *format, ...)
 {
@@ -50,6 +64,7 @@ err_t check_claim(struct check *check, uint64_t address, uint64_t sectors, const
 		(*bits)[(at & (PXFS_REGION_SECTORS - 1)) / 64] |= 1ull << at % 64;
 	}
 	check->report->sectors += sectors;
+	check->twice = check->twice || twice;
 	if (twice)
 		check_say(check, "%s at sector %llu lies where something else does", whose,
 			  (unsigned long long)address);
@@ -98,6 +113,7 @@ static void region_compare(struct check *check, uint32_t index)
 				first = ((uint64_t)index << PXFS_REGION_SHIFT) + i * 64u + bit;
 		}
 	}
+	check->space_wrong = check->space_wrong || leaked != 0 || missing != 0;
 	if (leaked != 0)
 		check_say(check, "region %u: %llu sectors are marked as used and are nobody's, from sector %llu on",
 			  index, (unsigned long long)leaked, (unsigned long long)first);
@@ -118,12 +134,12 @@ static err_t space_compare(struct check *check)
 		err = volume->space.regions[i].bits == NULL ? region_load(volume, i) : 0;
 		if (err == 0)
 			region_compare(check, i);
-		else if (err != -ENOMEM)
+		else if (err != -ENOMEM && (check->space_wrong = true))
 			check_say(check, "region %u: its map cannot be read: %s", i, err_text(err));
 		if (err != -ENOMEM)
 			err = 0;
 	}
-	if (check->promised != volume->space.promised_sectors)
+	if (check->promised != volume->space.promised_sectors && (check->space_wrong = true))
 		check_say(check, "%llu sectors are promised, and %llu are counted", (unsigned long long)check->promised,
 			  (unsigned long long)volume->space.promised_sectors);
 	mutex_unlock(&volume->space.lock);
@@ -152,36 +168,57 @@ static err_t volume_check(struct check *check)
 	return err;
 }
 
-err_t pxfs_check_volume(const char *device, uint32_t flags, void (*say)(void *arg, const char *text), void *arg,
-			struct pxfs_check_report *report, const char **problem)
+// Once through all of it; then what can be mended is. *mended: how much was, so that it is to be looked at again.
+static err_t check_once(const char *device, struct check *check, uint32_t *mended, const char **problem)
 {
-	struct check check = {.flags = flags, .say = say, .arg = arg, .report = report};
 	struct pxfs_volume *volume = NULL;
 	struct super_slots slots;
 	err_t err = volume_open(device, true, &volume, problem);
 
-	*report = (struct pxfs_check_report){.nodes = 0};
+	*mended = 0;
 	if (err != 0)
 		return err;
-	check.volume = volume;
+	check->volume = volume;
 	uint64_t before = __atomic_load_n(&volume->errors_repaired, __ATOMIC_RELAXED);
 	volume->read_only =
-		(flags & PXFS_CHECK_REPAIR) == 0; // opened so, it would be on its way to the next generation
-	check.claims = kmalloc_array(volume->space.region_count, sizeof *check.claims, MEM_ZERO);
-	check.bytes = kmalloc(node_bytes(volume), 0);
-	err = check.claims == NULL || check.bytes == NULL ? ERR(ENOMEM) : volume_check(&check);
+		(check->flags & PXFS_CHECK_REPAIR) == 0; // opened so, it would be on its way to the next generation
+	check->claims = kmalloc_array(volume->space.region_count, sizeof *check->claims, MEM_ZERO);
+	check->bytes = kmalloc(node_bytes(volume), 0);
+	err = check->claims == NULL || check->bytes == NULL ? ERR(ENOMEM) : volume_check(check);
 	if (err == 0)
 		err = super_slots_check(volume, !volume->read_only, &slots);
-	report->repaired = __atomic_load_n(&volume->errors_repaired, __ATOMIC_RELAXED) - before;
-	if (err == 0 && report->repaired != 0)
+	uint64_t repaired = __atomic_load_n(&volume->errors_repaired, __ATOMIC_RELAXED) - before;
+	check->report->repaired += repaired;
+	if (err == 0 && repaired != 0)
 		err = block_flush(volume->device);
-	for (uint32_t i = 0; check.claims != NULL && i < volume->space.region_count; i++)
-		kfree(check.claims[i]);
-	kfree(check.claims);
-	kfree(check.bytes);
-	kfree(check.inodes);
-	kfree(check.extents);
-	kfree(check.subvols);
+	if (err == 0 && !volume->read_only && (check->fix_count != 0 || check->space_wrong))
+		err = check_repair(check, mended);
+	for (uint32_t i = 0; check->claims != NULL && i < volume->space.region_count; i++)
+		kfree(check->claims[i]);
+	kfree(check->claims);
+	kfree(check->bytes);
+	kfree(check->inodes);
+	kfree(check->extents);
+	kfree(check->fixes);
+	kfree(check->subvols);
 	volume_abandon(volume);
+	return err;
+}
+
+err_t pxfs_check_volume(const char *device, uint32_t flags, void (*say)(void *arg, const char *text), void *arg,
+			struct pxfs_check_report *report, const char **problem)
+{
+	uint64_t repaired = 0, mended = 0;
+	uint32_t once = 1;
+	err_t err = 0;
+
+	for (uint32_t pass = 0; err == 0 && once != 0 && pass < PASSES_MAX; pass++) {
+		struct check check = {.flags = flags, .say = say, .arg = arg, .report = report};
+		*report = (struct pxfs_check_report){.repaired = repaired, .mended = mended};
+		err = check_once(device, &check, &once, problem);
+		repaired = report->repaired;
+		mended += once;
+	}
+	report->mended = mended;
 	return err;
 }

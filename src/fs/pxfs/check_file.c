@@ -41,7 +41,7 @@ static err_t inode_take(struct check *check, const struct pxfs_where *where, con
 	if (size != sizeof *item || where->offset != 0) {
 		check_say(check, "inode %llu: its item has an impossible size or place",
 			  (unsigned long long)where->object);
-		return 0;
+		return check_fix(check, CHECK_FIX_TAKE, where, 0);
 	}
 	err_t err = check_table_grow((void **)&check->inodes, check->inode_count, &check->inode_room,
 				     sizeof *check->inodes);
@@ -80,7 +80,7 @@ static err_t extent_take(struct check *check, const struct pxfs_where *where, co
 	if (size != sizeof *extent || !extent_is_sound(check->volume, where->offset, extent)) {
 		check_say(check, "inode %llu: what it has at %llu is no extent", (unsigned long long)where->object,
 			  (unsigned long long)where->offset);
-		return 0;
+		return check_fix(check, CHECK_FIX_TAKE, where, 0);
 	}
 	if (le64_get(&extent->address) == 0) {
 		check->subvol->promised += le32_get(&extent->length) / SECTOR_SIZE;
@@ -128,7 +128,7 @@ static err_t first_pass(struct check *check, const struct pxfs_where *where, con
 
 // ---- second: names --------------------------------------------------------------------------------------------------------------------
 
-static void name_take(struct check *check, const struct pxfs_where *where, const uint8_t *data, uint32_t size)
+static err_t name_take(struct check *check, const struct pxfs_where *where, const uint8_t *data, uint32_t size)
 {
 	const struct pxfs_dirent *entry = (const struct pxfs_dirent *)data;
 	struct check_inode *dir = inode_find(check, where->object);
@@ -137,27 +137,40 @@ static void name_take(struct check *check, const struct pxfs_where *where, const
 	if (size <= sizeof *entry || size != sizeof *entry + entry->size) {
 		check_say(check, "directory %llu: what it has at %llx is no name", (unsigned long long)where->object,
 			  (unsigned long long)where->offset);
-		return;
+		return check_fix(check, CHECK_FIX_TAKE, where, 0);
 	}
-	if (dir == NULL || (dir->mode & TB_S_IFMT) != TB_S_IFDIR)
+	if (dir == NULL || (dir->mode & TB_S_IFMT) != TB_S_IFDIR) {
 		check_say(check, "inode %llu has names and is no directory", (unsigned long long)where->object);
-	else
-		dir->counted++;
+		return check_fix(check, CHECK_FIX_TAKE, where, 0);
+	}
 	struct check_inode *to = inode_find(check, le64_get(&entry->inode));
 	if (to == NULL) {
 		check_say(check, "directory %llu: \"%.*s\" leads to inode %llu, which is not there",
 			  (unsigned long long)where->object, (int)entry->size, (const char *)(entry + 1),
 			  (unsigned long long)le64_get(&entry->inode));
-		return;
+		return check_fix(check, CHECK_FIX_TAKE, where, 0);
 	}
-	if (entry->kind != to->mode >> 12)
+	bool is_dir = (to->mode & TB_S_IFMT) == TB_S_IFDIR;
+	if (is_dir && ((to->flags & CHECK_NAMED) != 0 || to->ino == PXFS_ROOT_INO)) {
+		check_say(check, "directory %llu: \"%.*s\" is one more name of directory %llu",
+			  (unsigned long long)where->object, (int)entry->size, (const char *)(entry + 1),
+			  (unsigned long long)to->ino);
+		return check_fix(check, CHECK_FIX_TAKE, where, 0);
+	}
+	err_t err = 0;
+	dir->counted++;
+	to->flags |= CHECK_NAMED;
+	if (entry->kind != to->mode >> 12) {
 		check_say(check, "directory %llu: \"%.*s\" is of another kind than its inode",
 			  (unsigned long long)where->object, (int)entry->size, (const char *)(entry + 1));
+		err = check_fix(check, CHECK_FIX_KIND, where, to->mode >> 12);
+	}
 	to->found++;
-	if (dir != NULL && (to->mode & TB_S_IFMT) == TB_S_IFDIR) {
+	if (is_dir) {
 		to->found++;  // its own "."
 		dir->found++; // and ".." below
 	}
+	return err;
 }
 
 static err_t second_pass(struct check *check, const struct pxfs_where *where, const uint8_t *data, uint32_t size)
@@ -165,19 +178,41 @@ static err_t second_pass(struct check *check, const struct pxfs_where *where, co
 	struct check_inode *inode = NULL;
 
 	if (where->type == PXFS_DIRENT)
-		name_take(check, where, data, size);
+		return name_take(check, where, data, size);
 	if (where->type == PXFS_ORPHAN) {
 		inode = inode_find(check, where->offset);
 		if (inode != NULL)
 			inode->flags |= CHECK_ORPHAN;
 	}
 	if ((where->type == PXFS_EXTENT || where->type == PXFS_INLINE || where->type == PXFS_XATTR) &&
-	    inode_find(check, where->object) == NULL)
+	    inode_find(check, where->object) == NULL) {
 		check_say(check, "items of inode %llu, which is not there", (unsigned long long)where->object);
+		return check_fix(check, CHECK_FIX_TAKE, where, 0);
+	}
 	return 0;
 }
 
-static void inode_judge(struct check *check, const struct check_inode *inode)
+// One without a name that has links has lost it, as has a directory that holds something; one without either was on its way to be taken apart.
+static err_t name_judge(struct check *check, const struct check_inode *inode, uint32_t found)
+{
+	bool named = (inode->flags & CHECK_NAMED) != 0 || inode->ino == PXFS_ROOT_INO;
+	bool orphan = (inode->flags & CHECK_ORPHAN) != 0;
+	struct pxfs_where where = {inode->ino, PXFS_INODE, 0};
+	err_t err = 0;
+
+	if (named && orphan)
+		err = check_fix(check, CHECK_FIX_NAMED, &where, 0);
+	if (err == 0 && (named || orphan) && found != inode->links)
+		err = check_fix(check, CHECK_FIX_LINKS, &where, found);
+	if (err == 0 && !named && !orphan)
+		err = check_fix(check, inode->links != 0 || inode->counted != 0 ? CHECK_FIX_LOST : CHECK_FIX_ORPHAN,
+				&where, 0);
+	if (err == 0 && (inode->mode & TB_S_IFMT) == TB_S_IFDIR && inode->counted != inode->entries)
+		err = check_fix(check, CHECK_FIX_ENTRIES, &where, inode->counted);
+	return err;
+}
+
+static err_t inode_judge(struct check *check, const struct check_inode *inode)
 {
 	bool dir = (inode->mode & TB_S_IFMT) == TB_S_IFDIR, orphan = (inode->flags & CHECK_ORPHAN) != 0;
 	uint32_t found = inode->found + (inode->ino == PXFS_ROOT_INO ? 2 : 0);
@@ -195,6 +230,7 @@ static void inode_judge(struct check *check, const struct check_inode *inode)
 	if (dir && found > 2 && inode->links == 0)
 		check_say(check, "directory %llu: nothing leads to it, and it holds directories",
 			  (unsigned long long)inode->ino);
+	return name_judge(check, inode, found);
 }
 
 static err_t own_pass(struct check *check, const struct pxfs_where *where, const uint8_t *data, uint32_t size)
@@ -218,7 +254,7 @@ err_t check_files(struct check *check, const struct pxfs_pointer *root, uint64_t
 	if (err == 0)
 		err = check_tree(check, root, id, false, second_pass);
 	for (uint64_t i = 0; i < check->inode_count && err == 0; i++)
-		inode_judge(check, &check->inodes[i]);
+		err = inode_judge(check, &check->inodes[i]);
 	if (err == 0 && inode_find(check, PXFS_ROOT_INO) == NULL)
 		check_say(check, "subvolume %llu has no root directory", (unsigned long long)id);
 	return err;
@@ -297,13 +333,17 @@ static err_t reference_take(struct check *check, const struct pxfs_where *where,
 		check_say(check, "the tree of references has an item that is none");
 		return 0;
 	}
-	if (extent == NULL || extent->count != le32_get(&refs->count))
+	err_t err = 0;
+	if (extent == NULL || extent->count != le32_get(&refs->count)) {
 		check_say(check, "the extent at sector %llu has %u references, and %u are counted",
 			  (unsigned long long)where->object, extent == NULL ? 0 : extent->count,
 			  le32_get(&refs->count));
+		struct pxfs_where fix = {where->object, PXFS_REFS, extent == NULL ? 0 : extent->sectors};
+		err = check_fix(check, CHECK_FIX_REFERENCES, &fix, extent == NULL ? 0 : extent->count);
+	}
 	if (extent != NULL)
 		extent->count = 1; // it is accounted for
-	return 0;
+	return err;
 }
 
 err_t check_references(struct check *check)
@@ -323,8 +363,11 @@ err_t check_references(struct check *check)
 	if (err == 0)
 		err = check_tree(check, &check->volume->refs_tree.root, PXFS_TREE_REFS, true, reference_take);
 	for (uint64_t i = 0; i < check->extent_count && err == 0; i++)
-		if (check->extents[i].count != 1)
+		if (check->extents[i].count != 1) {
+			struct pxfs_where fix = {check->extents[i].address, PXFS_REFS, check->extents[i].sectors};
 			check_say(check, "the extent at sector %llu has %u references, and none are counted",
 				  (unsigned long long)check->extents[i].address, check->extents[i].count);
+			err = check_fix(check, CHECK_FIX_REFERENCES, &fix, check->extents[i].count);
+		}
 	return err;
 }

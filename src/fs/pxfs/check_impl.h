@@ -6,7 +6,7 @@
 // inodes. Snapshots come before what was made of them: what was born up to `last_shared` must be claimed when a subvolume comes to it, what was born
 // later must not be. Then lists of what is dead are compared with what was found, claims with the space map, and pieces by their extent with the tree of references.
 //
-// Files: check.c the whole, the space map · check_subvol.c subvolumes, snapshots, lists · check_tree.c nodes · check_file.c inodes, names, extents
+// Files: check.c the whole, the space map · check_subvol.c subvolumes, snapshots, lists · check_tree.c nodes · check_file.c inodes, names, extents · check_repair.c mending
 #ifndef PXFS_CHECK_IMPL_H
 #define PXFS_CHECK_IMPL_H
 
@@ -21,7 +21,8 @@ struct check_inode {
 };
 
 enum check_inode_flags {
-	CHECK_ORPHAN = 1u << 0
+	CHECK_ORPHAN = 1u << 0,
+	CHECK_NAMED = 1u << 1
 };
 
 // A reference; count 0: of something that somebody else must refer to.
@@ -35,6 +36,26 @@ struct check_subvol {
 	struct pxfs_subvolume item;
 	bool done;
 	uint64_t promised; // as it was found
+};
+
+// What can be put right: where.object is the inode, or the extent.
+enum check_fix_kind {
+	CHECK_FIX_TAKE,       // the item at `where`
+	CHECK_FIX_KIND,       // of the name at `where`: value
+	CHECK_FIX_LINKS,      // value
+	CHECK_FIX_ENTRIES,    // value
+	CHECK_FIX_ORPHAN,     // gets an item that says so
+	CHECK_FIX_NAMED,      // loses it
+	CHECK_FIX_LOST,       // gets a name
+	CHECK_FIX_REFERENCES, // value; where.offset: sectors
+	CHECK_FIX_PROMISED    // of the subvolume: value
+};
+
+struct check_fix {
+	uint8_t kind;
+	uint64_t subvolume;
+	struct pxfs_where where;
+	uint64_t value;
 };
 
 struct check {
@@ -56,9 +77,21 @@ struct check {
 	uint64_t shared;             // what was born up to it is a snapshot's too
 	bool leaf_is_shared;         // the leaf whose items are being looked at
 	bool own_only;               // what is shared is not looked at
+	bool blind;                  // a node could not be read
+	bool twice;                  // two things lie in one place
+	bool space_wrong;
+	struct check_fix *fixes;
+	uint32_t fix_count, fix_room;
 };
 
 void check_say(struct check *check, const char *format, ...) printf_like(2, 3);
+
+void check_tell(struct check *check, const char *format, ...) printf_like(2, 3); // what is no problem
+
+// check_repair.c. check_fix: notes what can be done about a problem. check_repair: does it; *done: how much. Errors: -ENOMEM, -EIO, those of a commit.
+err_t check_fix(struct check *check, enum check_fix_kind kind, const struct pxfs_where *where,
+		uint64_t value) must_check;
+err_t check_repair(struct check *check, uint32_t *done) must_check;
 
 // Marks sectors as somebody's; says so when they are already, or lie outside. Errors: -ENOMEM.
 err_t check_claim(struct check *check, uint64_t address, uint64_t sectors, const char *whose) must_check;

@@ -107,11 +107,12 @@ static err_t tree_look(struct check *check, struct check_subvol *subvol)
 	if (err != 0 || has_flag(subvol, PXFS_SUBVOLUME_SNAPSHOT) || has_flag(subvol, PXFS_SUBVOLUME_LAST))
 		return err;
 	check->promised += subvol->promised;
-	if (subvol->promised != le64_get(&subvol->item.promised))
-		check_say(check, "subvolume %llu: %llu sectors are promised in it, and it says %llu",
-			  (unsigned long long)subvol->id, (unsigned long long)subvol->promised,
-			  (unsigned long long)le64_get(&subvol->item.promised));
-	return 0;
+	if (subvol->promised == le64_get(&subvol->item.promised))
+		return 0;
+	check_say(check, "subvolume %llu: %llu sectors are promised in it, and it says %llu",
+		  (unsigned long long)subvol->id, (unsigned long long)subvol->promised,
+		  (unsigned long long)le64_get(&subvol->item.promised));
+	return check_fix(check, CHECK_FIX_PROMISED, &(struct pxfs_where){PXFS_ROOT_INO, 0, 0}, subvol->promised);
 }
 
 static err_t trees_look(struct check *check)

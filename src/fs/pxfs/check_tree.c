@@ -83,6 +83,7 @@ static err_t frame_open(struct walk *walk, const struct pxfs_pointer *pointer, u
 	if (err == -ENOMEM)
 		return err;
 	if (err != 0) {
+		check->blind = true;
 		check_say(check, "tree %llu: node at sector %llu cannot be read: %s", (unsigned long long)walk->id,
 			  (unsigned long long)le64_get(&pointer->address[0]), err_text(err));
 		return 0;

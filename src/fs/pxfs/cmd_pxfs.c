@@ -150,12 +150,14 @@ static int32_t run_fsck(struct monitor_session *session, uint32_t argc, char **a
 	if (report.repaired != 0)
 		monitor_printf(session, "%s: %llu copies repaired\n", argv[argc - 1],
 			       (unsigned long long)report.repaired);
-	return report.problems != 0 ? 4 : report.repaired != 0 ? 1 : 0;
+	if (report.mended != 0)
+		monitor_printf(session, "%s: %llu things mended\n", argv[argc - 1], (unsigned long long)report.mended);
+	return report.problems != 0 ? 4 : report.repaired != 0 || report.mended != 0 ? 1 : 0;
 }
 
-static const struct monitor_command cmd_fsck = {
-	"fsck", "[-d] [-r] DEVICE", "check a PXFS volume that is not mounted; -d: its data too; -r: repair copies",
-	run_fsck, NULL};
+static const struct monitor_command cmd_fsck = {"fsck", "[-d] [-r] DEVICE",
+						"check a PXFS volume that is not mounted; -d: its data too; -r: repair",
+						run_fsck, NULL};
 static const struct monitor_command cmd_mkfs = {
 	"mkfs", "[-L LABEL] [-c lz4|zstd|none[:LEVEL][,CLUSTER]] [-b BLOCK] [-n NODE] [-m COPIES] [-s SIZE] DEVICE",
 	"make an empty PXFS volume on a block device", run_mkfs, NULL};
