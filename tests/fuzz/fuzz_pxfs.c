@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Fuzz target: images of PXFS. The input changes bytes of a sound volume, inside superblocks, nodes or anywhere; then every checksum on the way to them is
-// made right again, so that what lies behind is reached. The volume is checked, mounted, walked, read, written to and unmounted. It may be refused or fail; it may not crash, hang
-// or eat memory.
+// made right again, so that what lies behind is reached. The volume is checked; then it is scrubbed and repaired, which must hold if it says so, or mounted, walked, read,
+// written to and unmounted. It may be refused or fail; it may not crash, hang or eat memory.
 #include "../../src/fs/pxfs/volume_impl.h"
 #include "../support/memdisk.h"
 
@@ -275,6 +275,36 @@ static void folder_use(struct image *image, const char *path, uint32_t depth)
 	kfree(entries);
 }
 
+// What says that nothing is wrong any more is right.
+static void volume_repair(void)
+{
+	struct pxfs_scrub_calls calls = {.say = NULL};
+	struct pxfs_scrub_report scrubbed;
+	struct pxfs_check_report report;
+	const char *problem = NULL;
+	err_t err = pxfs_scrub("image", PXFS_SCRUB_REPAIR, &calls, &scrubbed, &problem);
+
+	err = pxfs_check_volume("image", PXFS_CHECK_REPAIR, NULL, NULL, &report, &problem);
+	if (err != 0 || report.problems != 0)
+		return;
+	VERIFY(pxfs_check_volume("image", PXFS_CHECK_REPAIR, NULL, NULL, &report, &problem) == 0);
+	VERIFY(report.problems == 0 && report.mended == 0);
+}
+
+static void volume_use_all(struct image *image)
+{
+	const char *problem = NULL;
+	err_t err = vfs_mount(root(), "image", "/p", "pxfs", 0, "", &problem);
+
+	if (err != 0)
+		return;
+	folder_use(image, "/p", 0);
+	err = vfs_mkdir(root(), TB_AT_FDCWD, "/p/made", 0755);
+	err = vfs_unlink(root(), TB_AT_FDCWD, "/p/d/file7", 0);
+	err = vfs_rename(root(), TB_AT_FDCWD, "/p/d/file8", TB_AT_FDCWD, "/p/made/f", 0);
+	VERIFY(vfs_umount(root(), "/p", 0) == 0);
+}
+
 int64_t tb_fuzz_pxfs(void *arg)
 {
 	static uint32_t inputs;
@@ -289,14 +319,10 @@ int64_t tb_fuzz_pxfs(void *arg)
 	image->files = 0;
 	err_t err = pxfs_check_volume("image", PXFS_CHECK_DATA, NULL, NULL, &report, &problem);
 	VERIFY(err == 0 || problem != NULL || err == -EIO || err == -EUCLEAN || err == -EBADMSG || err == -ENOMEM);
-	err = vfs_mount(root(), "image", "/p", "pxfs", 0, "", &problem);
-	if (err == 0) {
-		folder_use(image, "/p", 0);
-		err = vfs_mkdir(root(), TB_AT_FDCWD, "/p/made", 0755);
-		err = vfs_unlink(root(), TB_AT_FDCWD, "/p/d/file7", 0);
-		err = vfs_rename(root(), TB_AT_FDCWD, "/p/d/file8", TB_AT_FDCWD, "/p/made/f", 0);
-		VERIFY(vfs_umount(root(), "/p", 0) == 0);
-	}
+	if (input->size % 2 != 0)
+		volume_repair();
+	else
+		volume_use_all(image);
 	if (++inputs % 32 == 0)
 		VERIFY(components_check() == 0);
 	return 0;

@@ -323,7 +323,7 @@ static void region_mend(struct mend *mend, uint32_t index)
 		uint64_t wanted = claims == NULL ? 0 : claims[i];
 		changed += wanted != region->bits[i];
 		region->bits[i] = wanted;
-		used += (uint32_t)__builtin_popcountll(wanted);
+		used += bit_count_u32((uint32_t)wanted) + bit_count_u32((uint32_t)(wanted >> 32));
 	}
 	if (changed == 0 && used == region->used)
 		return;
