@@ -32,7 +32,7 @@ MUTANTS = [
     ('two write one file at once', 'src/fs/vfs/pagefile.c', r'mutex_(un)?lock\(&inode->lock\);', '(void)inode;', 'fs_model.every_order_is_an_order'),
     ('no FLUSH before the superblock', 'src/fs/pxfs/commit.c', r'err = block_flush\(volume->device\);', 'err = 0;',
      'pxfs_crash.every_write_is_a_place_to_stop'),
-    ('a superblock without FUA', 'src/fs/pxfs/super.c', r'bytes, BLOCK_FUA\);', 'bytes, 0);', 'pxfs_crash.every_write_is_a_place_to_stop'),
+    ('a superblock without FUA', 'src/fs/pxfs/super.c', r'SECTOR_SHIFT, BLOCK_FUA\);', 'SECTOR_SHIFT, 0);', 'pxfs_crash.every_write_is_a_place_to_stop'),
     ('what is given up rests one generation', 'src/fs/pxfs/space_map.c', r'uint64_t old = volume->generation - 2;',
      'uint64_t old = volume->generation - 1;', 'pxfs_node.two_generations_back_is_whole'),
     ('a node is believed', 'src/fs/pxfs/node_read.c', r'!= le64_get\(&pointer->checksum\)\)', '== 1)', 'pxfs_node.a_wrong_bit_is_found'),

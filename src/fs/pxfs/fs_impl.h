@@ -6,8 +6,9 @@
 // mount's list with a reference. Names, extents and attributes of a file are changed in the tree at once, within an epoch. Inodes without a name have an item that
 // says so, and are taken apart by the mount's thread, piece by piece: also those that a power cut left.
 //
-// Files: fs_epoch.c epochs · fs_inode.c inodes in memory and their items · fs_orphan.c those without a name · fs_dir.c directories · fs_file.c contents: filling, flushing · fs_hole.c sizes, holes · extent.c which piece of a file lies
-// where · codec.c clusters, compressed or not · fs_xattr.c · fs_mount.c mounting, committing, the thread
+// Files: fs_epoch.c epochs · fs_inode.c inodes in memory and their items · fs_orphan.c those without a name · fs_dir.c directories · fs_file.c contents: filling, flushing · fs_hole.c sizes, holes · fs_clone.c reflink · extent.c which piece of a file lies
+// where · codec.c clusters, compressed or not · fs_xattr.c · fs_compress.c what is compressed how · fs_mount.c mounting, committing, the thread
+// For volumes that are mounted or not: use.c · fs_ioctl.c requests · snapshot.c, delete.c subvolumes · scrub*.c · grow.c
 #ifndef PXFS_FS_IMPL_H
 #define PXFS_FS_IMPL_H
 
