@@ -328,16 +328,10 @@ static const struct wrong wrongs[] = {
 static void wrong_make(TEST_RUN, struct checked *work, void (*make)(struct enemy *enemy))
 {
 	struct enemy enemy = {.run = test_run_, .work = work};
-	struct pxfs_subvol *subvol = kmalloc(sizeof *subvol, MEM_ZERO);
-	struct pxfs_where where = {PXFS_TREE_SUBVOLUME, PXFS_SUBVOLUME, 0};
+	struct pxfs_subvol *subvol = NULL;
 	const char *problem = NULL;
-	REQUIRE(subvol != NULL && volume_open(block_name(work->disk), false, &enemy.volume, &problem) == 0);
-	uint32_t size = sizeof subvol->item;
-	CHECK_EQ(tree_get(&enemy.volume->root_tree, &where, &subvol->item, &size), 0);
-	subvol->volume = enemy.volume;
-	subvol->id = PXFS_TREE_SUBVOLUME;
-	tree_init(&subvol->tree, enemy.volume, subvol->id, &subvol->item.root);
-	list_push_back(&enemy.volume->subvols, &subvol->link);
+	REQUIRE(volume_open(block_name(work->disk), false, &enemy.volume, &problem) == 0);
+	REQUIRE(subvol_open(enemy.volume, PXFS_TREE_SUBVOLUME, &subvol, &problem) == 0);
 	subvol->changed = true;
 	enemy.tree = &subvol->tree;
 	make(&enemy);
@@ -345,8 +339,6 @@ static void wrong_make(TEST_RUN, struct checked *work, void (*make)(struct enemy
 	CHECK_EQ(volume_checkpoint(enemy.volume), 0);
 	rwlock_write_unlock(&enemy.volume->epoch);
 	volume_abandon(enemy.volume);
-	tree_fini(&subvol->tree);
-	kfree(subvol);
 }
 
 // ---- putting it right -----------------------------------------------------------------------------------------------------------------
