@@ -451,6 +451,10 @@ err_t pxfs_scrub(const char *where, uint32_t flags, const struct pxfs_scrub_call
 	scrub->report = report;
 	if (volume_commit(volume) != 0) // what is only in memory yet is looked at too
 		log_warn("pxfs: %s: a scrub begins without what could not be written", block_name(volume->device));
+	if (!scrub->shared) // opening has read some nodes, and the superblocks
+		report->repaired = __atomic_load_n(&volume->errors_repaired, __ATOMIC_RELAXED) -
+				   le64_get(&volume->super.errors_repaired);
+	report->damaged = report->repaired;
 	err = scrub_make(scrub);
 	if (err == 0)
 		err = volume_scrub(scrub);

@@ -149,9 +149,10 @@ static void span_count(struct pxfs_volume *volume, uint32_t index, uint32_t from
 {
 	uint32_t block = block_sectors_of(volume), chunk = node_sectors(volume), end = region_end(volume, index);
 	struct pxfs_region *region = &volume->space.regions[index];
-	uint32_t blocks = 0, chunks = 0;
+	bool all_free = region->bits == NULL && from == 0 && to == end;
+	uint32_t blocks = all_free ? end / block : 0, chunks = all_free ? end / chunk : 0;
 
-	for (uint32_t at = from / chunk * chunk; at < MIN(to, end); at += chunk) {
+	for (uint32_t at = from / chunk * chunk; at < MIN(to, end) && !all_free; at += chunk) {
 		uint32_t chunk_end = MIN(at + chunk, end), found = 0;
 		for (uint32_t i = at; i < chunk_end; i += block)
 			found += region->bits == NULL || bits_are_clear(region->bits, i, block);

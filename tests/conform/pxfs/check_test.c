@@ -4,6 +4,7 @@
 #include "hal/hal.h"
 #include "kern/fmt.h"
 #include "kern/log.h"
+#include "kern/monitor.h"
 #include "kern/process.h"
 #include "kern/pxfs.h"
 #include "kern/rand.h"
@@ -343,6 +344,14 @@ static void wrong_make(TEST_RUN, struct checked *work, void (*make)(struct enemy
 
 // ---- putting it right -----------------------------------------------------------------------------------------------------------------
 
+static int32_t command(const char *format, const struct checked *work)
+{
+	char line[80];
+	size_t size = ksnprintf(line, sizeof line, format, block_name(work->disk));
+
+	return monitor_run_line(line, size);
+}
+
 static void mended_check(TEST_RUN, struct checked *work)
 {
 	CHECK_EQ(fsck(work, 0), 0);
@@ -382,6 +391,22 @@ TEST(pxfs_check, each_thing_is_put_right)
 {
 	for (uint32_t i = 0; i < array_count(wrongs); i++)
 		wrong_try(test_run_, &wrongs[i]);
+}
+
+TEST(pxfs_check, the_command_says_what_came_of_it)
+{
+	struct checked *work = checked_make(test_run_);
+	REQUIRE(work != NULL);
+	CHECK_EQ(command("fsck -r %s", work), 0);
+	wrong_make(test_run_, work, links_wrong);
+	CHECK_EQ(command("fsck %s", work), 4);
+	CHECK_EQ(command("fsck -r %s", work), 1);
+	CHECK_EQ(command("fsck -d %s", work), 0);
+	CHECK_EQ(command("fsck nothing", work), 8);
+	CHECK_EQ(command("pxfs-resize %s 1G", work), 1);
+	CHECK_EQ(command("pxfs-resize %s 16M", work), 0);
+	CHECK_EQ(command("pxfs-resize %s x", work), 2);
+	checked_end(test_run_, work);
 }
 
 TEST(pxfs_check, all_of_it_is_put_right)

@@ -4,6 +4,7 @@
 #include "hal/hal.h"
 #include "kern/fmt.h"
 #include "kern/log.h"
+#include "kern/monitor.h"
 #include "kern/process.h"
 #include "kern/pxfs.h"
 #include "kern/rand.h"
@@ -49,6 +50,11 @@ static bool is_listed(const char *path)
 		if (str_equal(names + at, NAME))
 			return true;
 	return false;
+}
+
+static int32_t command(const char *line)
+{
+	return monitor_run_line(line, strlen(line));
 }
 
 static err_t make(const char *path)
@@ -158,6 +164,13 @@ TEST(pxfs_compress, what_may_be_said)
 	CHECK_EQ(vfs_setxattr(other, TB_AT_FDCWD, "/v/f", 0, NAME, "none", 4, 0), 0);
 	process_put(other);
 	CHECK(says("/v/f", "none,16k"));
+	CHECK_EQ(command("pxfs-compression zstd:5,128k /v/f"), 0);
+	CHECK(says("/v/f", "zstd:5,128k"));
+	CHECK_EQ(command("pxfs-compression inherit /v/f"), 0);
+	CHECK_EQ(command("pxfs-compression /v/f"), 0);
+	CHECK_EQ(command("pxfs-compression gzip /v/f"), 1);
+	CHECK_EQ(command("pxfs-compression"), 2);
+	CHECK(says("/v/f", "lz4,64k inherited"));
 	disk_end(test_run_, disk);
 }
 

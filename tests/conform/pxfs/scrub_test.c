@@ -4,6 +4,7 @@
 #include "hal/hal.h"
 #include "kern/fmt.h"
 #include "kern/log.h"
+#include "kern/monitor.h"
 #include "kern/process.h"
 #include "kern/pxfs.h"
 #include "kern/rand.h"
@@ -188,6 +189,15 @@ static void flip(TEST_RUN, struct scrubbed *work, uint64_t sector, uint32_t byte
 	CHECK_EQ(block_write(work->disk, sector + byte / 512, bytes, sizeof bytes, 0), 0);
 }
 
+// The exit status of a line in which %s is the device.
+static int32_t command(const char *format, const struct scrubbed *work)
+{
+	char line[80];
+	size_t size = ksnprintf(line, sizeof line, format, block_name(work->disk));
+
+	return monitor_run_line(line, size);
+}
+
 static void copy_damage(TEST_RUN, struct scrubbed *work, uint32_t node, uint32_t copy)
 {
 	flip(test_run_, work, le64_get(&work->nodes[node].address[copy]), (node * 97 + 13) % 16384);
@@ -208,6 +218,9 @@ TEST(pxfs_scrub, nothing_is_wrong)
 	places_find(test_run_, work);
 	scrub_clean(test_run_, work, block_name(work->disk));
 	CHECK_EQ(work->report.nodes, work->node_count);
+	CHECK_EQ(command("scrub %s", work), 0);
+	CHECK_EQ(command("scrub nothing", work), 8);
+	CHECK_EQ(command("scrub -x %s", work), 2);
 	CHECK_EQ(scrub(work, "/", 0), -EINVAL);
 	CHECK_EQ(scrub(work, "nothing", 0), -ENODEV);
 	work->steps = 0;
@@ -278,6 +291,25 @@ static uint64_t lost_counted(struct scrubbed *work)
 	uint64_t lost = volume->errors_lost;
 	volume_abandon(volume);
 	return lost;
+}
+
+// Also a node that opening the volume reads.
+TEST(pxfs_scrub, the_command_says_what_came_of_it)
+{
+	struct scrubbed *work = scrubbed_make(test_run_);
+	REQUIRE(work != NULL);
+	CHECK_EQ(vfs_umount(root(), "/v", 0), 0);
+	places_find(test_run_, work);
+	copy_damage(test_run_, work, 0, 0);
+	copy_damage(test_run_, work, 3, 1);
+	CHECK_EQ(command("scrub -n %s", work), 4);
+	CHECK_EQ(command("scrub %s", work), 1);
+	CHECK_EQ(command("scrub %s", work), 0);
+	flip(test_run_, work, le64_get(&work->extent.address), 7);
+	CHECK_EQ(command("scrub %s", work), 4);
+	flip(test_run_, work, le64_get(&work->extent.address), 7);
+	CHECK_EQ(command("scrub %s", work), 0);
+	scrubbed_end(test_run_, work, false);
 }
 
 // Data have one copy: which file has lost what is told, and counted on disk.
