@@ -8,7 +8,7 @@
 // of what no FLUSH had covered are tried, and blocks that nobody reads cost nothing. Recovery's own writes are noted and cut again, to a depth.
 //
 // Files
-//   disk.c the disk, images · memo.c which reads led where · tree.c what a tree holds · ops.c the operations, on the volume and on a tmpfs, which is the model ·
+//   disk.c the disk, images · memo.c which reads led where · tree.c what a tree holds · ops.c the operations, on the volume and on a tmpfs, which is the model · snaps.c snapshots ·
 //   recover.c one recovery, and what it must be · explore.c cuts and branches · damage.c lost and misdirected writes, flipped bits · place.c places as text · entry.c
 //
 // Oracle. What is mounted is the model as it was after some step, none before the last sync that had returned, none behind the step that was under way. The checker finds
@@ -200,6 +200,15 @@ void tree_differ(const struct tree *found, const struct tree *wanted, char *text
 
 // ---- ops.c ---------------------------------------------------------------------------------------------------------------
 
+// Snapshots and clones that there are, by name: a letter, and the digest of what they hold.
+#define SNAPS_MAX 4u
+#define SNAP_NAME 20u
+struct snaps {
+	uint32_t count;
+	uint64_t sum; // of their names: part of a step's digest
+	char names[SNAPS_MAX][SNAP_NAME];
+};
+
 struct actor {
 	struct crash_disk_state *disk; // NULL: the model
 	const char *root;
@@ -208,6 +217,7 @@ struct actor {
 	uint64_t *digests;
 	struct tree *trees; // of the model, after each step
 	err_t *errors;      // the model's answers
+	struct snaps snaps;
 	bool differs;       // an answer is not the model's
 	uint32_t differs_at;
 	err_t differs_err;
@@ -218,6 +228,14 @@ void op_run(struct actor *actor, uint32_t op);
 void actor_end(struct actor *actor);
 void volume_fill(const char *root, bool deep); // what every sequence begins with
 err_t volume_mount(uint32_t flags, const char **problem) must_check;
+
+// ---- snaps.c -------------------------------------------------------------------------------------------------------------
+
+err_t snaps_begin(void) must_check;
+err_t snap_take(struct actor *actor) must_check;
+err_t snap_clone(struct actor *actor) must_check;
+err_t snap_drop(struct actor *actor) must_check;
+bool snaps_look(uint64_t *sum, char *text, size_t size) must_check; // of the volume that is mounted; false with *text: one is not what it was
 
 // ---- recover.c -----------------------------------------------------------------------------------------------------------
 

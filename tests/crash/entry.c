@@ -25,6 +25,8 @@ int64_t tb_crash_prepare(void *arg)
 	if (err == 0)
 		err = vfs_mkdir(root(), TB_AT_FDCWD, MODEL, 0755);
 	if (err == 0)
+		err = snaps_begin();
+	if (err == 0)
 		err = volume_mount(0, &problem);
 	if (err == 0) {
 		volume_fill(MOUNT, deep);
@@ -56,7 +58,11 @@ static void model_run(struct explorer *ex, const struct crash_call *call)
 static err_t volume_run(struct explorer *ex, const struct crash_call *call)
 {
 	struct crash_disk_state *disk = &ex->disk;
-	struct actor actor = {.disk = disk, .root = MOUNT, .held = -1, .errors = ex->errors};
+	struct actor actor = {.disk = disk,
+			      .root = MOUNT,
+			      .held = -1,
+			      .digests = ex->levels[0].oracle.digests,
+			      .errors = ex->errors};
 	const char *problem = NULL;
 	char text[CRASH_TEXT_SIZE];
 

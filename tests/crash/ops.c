@@ -30,7 +30,7 @@ static void step(struct actor *actor, err_t err)
 	if (actor->disk == NULL) {
 		actor->errors[actor->steps++] = err;
 		tree_capture(actor->root, &actor->trees[actor->steps]);
-		actor->digests[actor->steps] = tree_digest(&actor->trees[actor->steps]);
+		actor->digests[actor->steps] = tree_digest(&actor->trees[actor->steps]) + actor->snaps.sum;
 		return;
 	}
 	if (err != actor->errors[actor->steps] && !actor->differs) {
@@ -307,6 +307,35 @@ err_t volume_mount(uint32_t flags, const char **problem)
 	return vfs_mount(root(), DEVICE, MOUNT, "pxfs", flags, "", problem);
 }
 
+static void do_snap(struct actor *actor, const struct op *op)
+{
+	err_t err = op->flags == 0 ? snap_take(actor) : op->flags == 1 ? snap_drop(actor) : snap_clone(actor);
+
+	step(actor, err);
+	synced(actor, err);
+}
+
+// The model copies.
+static void do_reflink(struct actor *actor, const struct op *op)
+{
+	int32_t fd = opened(actor, op->a, TB_O_RDONLY), to = -1;
+	uint64_t from_offset = 0, to_offset = 0;
+	struct tb_stat stat = {.size_bytes = 0};
+	size_t done = 0;
+	err_t err = fd >= 0 ? vfs_fstat(root(), fd, &stat) : 0;
+
+	if (fd >= 0)
+		to = opened(actor, op->b, TB_O_RDWR | TB_O_CREAT | TB_O_EXCL);
+	if (to >= 0 && err == 0 && actor->disk != NULL)
+		err = vfs_ioctl(root(), to, TB_FICLONE, &fd);
+	else if (to >= 0 && err == 0)
+		err = vfs_copy_range(root(), fd, &from_offset, to, &to_offset, stat.size_bytes, 0, &done);
+	if (to >= 0)
+		step(actor, err);
+	closed(to);
+	closed(fd);
+}
+
 static void do_remount(struct actor *actor, const struct op *op)
 {
 	const char *problem = NULL;
@@ -356,6 +385,10 @@ static const struct op ops[] = {
 	{"tmpfile", "a file without a name, written, then named t", do_tmpfile, "", "t", 0, 0, 0},
 	{"hold", "b goes while it is open", do_hold, "b", NULL, 0, 0, 0},
 	{"store", "a store into b through a mapping", do_store, "b", NULL, 0, 1000, 0},
+	{"reflink", "r shares what b has", do_reflink, "b", "r", 0, 0, 0},
+	{"snapshot", "a snapshot", do_snap, NULL, NULL, 0, 0, 0},
+	{"snap-gone", "the last snapshot or clone goes", do_snap, NULL, NULL, 1, 0, 0},
+	{"clone", "a clone of the first snapshot", do_snap, NULL, NULL, 2, 0, 0},
 	{"wait", "seven seconds pass, in which the volume commits", do_wait, NULL, NULL, 0, 0, 7},
 	{"fsync", "fsync of a", do_fsync, "a", NULL, TB_O_RDWR, 0, 0},
 	{"fsync-dir", "fsync of d", do_fsync, "d", NULL, TB_O_RDONLY | TB_O_DIRECTORY, 0, 0},
