@@ -218,7 +218,7 @@ struct actor {
 	struct tree *trees; // of the model, after each step
 	err_t *errors;      // the model's answers
 	struct snaps snaps;
-	bool differs;       // an answer is not the model's
+	bool differs; // an answer is not the model's
 	uint32_t differs_at;
 	err_t differs_err;
 };
@@ -235,7 +235,8 @@ err_t snaps_begin(void) must_check;
 err_t snap_take(struct actor *actor) must_check;
 err_t snap_clone(struct actor *actor) must_check;
 err_t snap_drop(struct actor *actor) must_check;
-bool snaps_look(uint64_t *sum, char *text, size_t size) must_check; // of the volume that is mounted; false with *text: one is not what it was
+bool snaps_look(uint64_t *sum, char *text,
+		size_t size) must_check; // of the volume that is mounted; false with *text: one is not what it was
 
 // ---- recover.c -----------------------------------------------------------------------------------------------------------
 

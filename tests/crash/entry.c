@@ -58,11 +58,8 @@ static void model_run(struct explorer *ex, const struct crash_call *call)
 static err_t volume_run(struct explorer *ex, const struct crash_call *call)
 {
 	struct crash_disk_state *disk = &ex->disk;
-	struct actor actor = {.disk = disk,
-			      .root = MOUNT,
-			      .held = -1,
-			      .digests = ex->levels[0].oracle.digests,
-			      .errors = ex->errors};
+	struct actor actor = {
+		.disk = disk, .root = MOUNT, .held = -1, .digests = ex->levels[0].oracle.digests, .errors = ex->errors};
 	const char *problem = NULL;
 	char text[CRASH_TEXT_SIZE];
 

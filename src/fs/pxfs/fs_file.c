@@ -208,7 +208,7 @@ static err_t run_write(struct flush *flush, uint32_t count)
 	uint32_t used = end - first, sectors = DIV_ROUND_UP(used, block) * block;
 	uint8_t *from = flush->packed + ((size_t)first << SECTOR_SHIFT);
 	uint64_t address = 0;
-	err_t err = space_take(volume, false, false, sectors, &address);
+	err_t err = space_take(volume, false, SPACE_DATA, sectors, &address);
 
 	if (err != 0)
 		return err;

@@ -328,7 +328,8 @@ err_t node_make(struct pxfs_tree *tree, uint32_t level, struct pxfs_node **out)
 	err_t err = node == NULL ? ERR(ENOMEM) : 0;
 
 	for (uint32_t i = 0; i < volume->copies && err == 0; i++)
-		err = space_take(volume, tree->id == PXFS_TREE_SPACE, true, node_sectors(volume), &address[i]);
+		err = space_take(volume, tree->id == PXFS_TREE_SPACE, i == 0 ? SPACE_NODE : SPACE_COPY,
+				 node_sectors(volume), &address[i]);
 	if (err != 0) {
 		if (address[0] != 0)
 			space_return(volume, tree->id == PXFS_TREE_SPACE, address[0], node_sectors(volume));

@@ -159,7 +159,7 @@ struct pxfs_space_state {
 	uint64_t free_blocks, free_chunks; // of all regions that are known
 	uint32_t known;                    // regions before this one are
 	uint32_t spare_chunks;             // atomic: beyond all that is kept and promised, when somebody asked last
-	uint32_t cursor_data, cursor_node; // regions
+	uint32_t cursors[3];               // regions, by enum space_user
 	struct pxfs_rest rests[3];         // of this generation and the two before, by generation % 3
 	uint32_t loaded;                   // regions with bits
 };
@@ -377,7 +377,12 @@ uint64_t space_margin(const struct pxfs_volume *volume); // what is kept for tak
 
 // `sectors`, whole blocks, side by side; marked as used. `locked`: the space lock is held, for it guards the space tree too. Data of a chunk
 // and more leave as many chunks as nodes may need; less goes into broken ones when there are few. Errors: -ENOSPC, -ENOMEM, those of node_get().
-err_t space_take(struct pxfs_volume *volume, bool locked, bool for_node, uint32_t sectors,
+enum space_user {
+	SPACE_DATA,
+	SPACE_NODE,
+	SPACE_COPY // the second of a node, far from the first: one write that goes astray does not hit both
+};
+err_t space_take(struct pxfs_volume *volume, bool locked, enum space_user user, uint32_t sectors,
 		 uint64_t *address) must_check;
 
 // Sectors that were taken and never referred to by anything on disk: free at once.

@@ -19,7 +19,8 @@ err_t space_init(struct pxfs_volume *volume)
 	space->region_count = (uint32_t)DIV_ROUND_UP(volume->sectors, (uint64_t)PXFS_REGION_SECTORS);
 	space->regions = kmalloc_array(space->region_count, sizeof *space->regions, MEM_ZERO);
 	space->margin_sectors = space_margin(volume);
-	space->cursor_node = space->region_count / 2;
+	space->cursors[SPACE_NODE] = space->region_count / 2;
+	space->cursors[SPACE_COPY] = space->region_count - 1;
 	if (space->regions == NULL)
 		return ERR(ENOMEM);
 	for (uint32_t i = 0; i < space->region_count; i++)
@@ -92,6 +93,7 @@ static uint32_t region_end(const struct pxfs_volume *volume, uint32_t index)
 enum run_kind {
 	RUN_ANY,
 	RUN_CHUNK, // a whole one
+	RUN_LAST,  // the last whole one
 	RUN_BROKEN // within a chunk that is not free
 };
 
@@ -121,6 +123,16 @@ static uint32_t run_chunk(const struct pxfs_volume *volume, const struct pxfs_re
 	for (uint32_t at = 0; at + chunk <= end; at += chunk)
 		if (bits_are_clear(region->bits, at, chunk))
 			return at;
+	return UINT32_MAX;
+}
+
+static uint32_t run_last(const struct pxfs_volume *volume, const struct pxfs_region *region, uint32_t index)
+{
+	uint32_t chunk = node_sectors(volume), count = region_end(volume, index) / chunk;
+
+	while (count-- > 0)
+		if (bits_are_clear(region->bits, count * chunk, chunk))
+			return count * chunk;
 	return UINT32_MAX;
 }
 
@@ -204,7 +216,7 @@ static bool may_have(const struct pxfs_volume *volume, const struct pxfs_region 
 
 	if (region->bits == NULL) // to be loaded, but not for pieces
 		return kind != RUN_BROKEN && region->used < PXFS_REGION_SECTORS;
-	if (kind == RUN_CHUNK)
+	if (kind == RUN_CHUNK || kind == RUN_LAST)
 		return region->free_chunks != 0;
 	if (kind == RUN_BROKEN)
 		return region->free_blocks > region->free_chunks * in_chunk;
@@ -226,6 +238,7 @@ static err_t region_try(struct pxfs_volume *volume, uint32_t index, enum run_kin
 	if (err != 0)
 		return err;
 	uint32_t at = kind == RUN_CHUNK    ? run_chunk(volume, region, index)
+		      : kind == RUN_LAST   ? run_last(volume, region, index)
 		      : kind == RUN_BROKEN ? run_broken(volume, region, index, sectors)
 					   : run_any(volume, region, index, sectors);
 	if (at == UINT32_MAX) {
@@ -239,17 +252,17 @@ static err_t region_try(struct pxfs_volume *volume, uint32_t index, enum run_kin
 	return 0;
 }
 
-// From the cursor on, once around. Nodes and data have cursors of their own, so that each lie together.
-static err_t regions_try(struct pxfs_volume *volume, bool for_node, enum run_kind kind, uint32_t sectors,
+// From the cursor on, once around; copies go the other way. Each has a cursor of its own, so that its things lie together.
+static err_t regions_try(struct pxfs_volume *volume, enum space_user user, enum run_kind kind, uint32_t sectors,
 			 uint64_t *address)
 {
 	struct pxfs_space_state *space = &volume->space;
-	uint32_t *cursor = for_node ? &space->cursor_node : &space->cursor_data;
+	uint32_t *cursor = &space->cursors[user], count = space->region_count;
 	bool taken = false;
 	err_t err = 0;
 
-	for (uint32_t i = 0; i < space->region_count && err == 0 && !taken; i++) {
-		uint32_t index = (*cursor + i) % space->region_count;
+	for (uint32_t i = 0; i < count && err == 0 && !taken; i++) {
+		uint32_t index = (*cursor + (user == SPACE_COPY ? count - i : i)) % count;
 		err = region_try(volume, index, kind, sectors, address, &taken);
 		if (taken)
 			*cursor = index;
@@ -257,19 +270,20 @@ static err_t regions_try(struct pxfs_volume *volume, bool for_node, enum run_kin
 	return err != 0 || taken ? err : -ENOSPC;
 }
 
-err_t space_take(struct pxfs_volume *volume, bool locked, bool for_node, uint32_t sectors, uint64_t *address)
+err_t space_take(struct pxfs_volume *volume, bool locked, enum space_user user, uint32_t sectors, uint64_t *address)
 {
+	bool for_node = user != SPACE_DATA;
 	err_t err = -ENOSPC;
 
 	VERIFY3(sectors % block_sectors_of(volume), ==, 0);
 	space_lock(volume, locked);
 	bool small = sectors < node_sectors(volume), spares = !for_node && space_spares_chunks(volume, sectors);
 	if (for_node)
-		err = regions_try(volume, true, RUN_CHUNK, sectors, address);
+		err = regions_try(volume, user, user == SPACE_COPY ? RUN_LAST : RUN_CHUNK, sectors, address);
 	else if (small && !spares)
-		err = regions_try(volume, false, RUN_BROKEN, sectors, address);
+		err = regions_try(volume, user, RUN_BROKEN, sectors, address);
 	if (err == -ENOSPC && (for_node || small || spares))
-		err = regions_try(volume, for_node, RUN_ANY, sectors, address);
+		err = regions_try(volume, user, RUN_ANY, sectors, address);
 	space_unlock(volume, locked);
 	return err == -ENOSPC ? ERR(ENOSPC) : err;
 }

@@ -281,7 +281,7 @@ static void space_leaked(struct enemy *enemy)
 {
 	uint64_t address = 0;
 	for (uint32_t i = 0; i < 5; i++)
-		expect(enemy, space_take(enemy->volume, false, false, 64, &address), "sectors");
+		expect(enemy, space_take(enemy->volume, false, SPACE_DATA, 64, &address), "sectors");
 }
 
 // Those of a file, which then are found by the next who looks for room.
