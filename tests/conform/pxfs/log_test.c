@@ -20,18 +20,20 @@
 
 #define DISK_BYTES MIB(16)
 
-// Counts what is written, and keeps the disk as it is when it is told to.
+// Counts what is written. Once the power has gone nothing more comes to be.
 struct logdisk {
 	struct block_device *device;
 	uint8_t *bytes, *kept;
 	uint32_t writes, flushes; // atomic
+	uint32_t gone;            // atomic: the power
 };
 
 static void logdisk_start(struct block_command *command)
 {
 	struct logdisk *disk = block_data(command->device);
 
-	(void)memdisk_copy(command, disk->bytes);
+	if (command->op != BLOCK_WRITE || atomic_load_u32_acquire(&disk->gone) == 0)
+		(void)memdisk_copy(command, disk->bytes);
 	if (command->op == BLOCK_WRITE)
 		(void)atomic_fetch_add_u32_relaxed(&disk->writes, 1);
 	if (command->op == BLOCK_FLUSH || (command->flags & BLOCK_FUA) != 0)
@@ -81,9 +83,10 @@ static void logdisk_end(TEST_RUN, struct logdisk *disk)
 // The power goes: what the disk holds now is what is mounted next.
 static void power_cut(TEST_RUN, struct logdisk *disk)
 {
-	memcpy(disk->kept, disk->bytes, DISK_BYTES);
+	atomic_store_u32_release(&disk->gone, 1);
 	CHECK_EQ(vfs_umount(root(), "/v", 0), 0);
-	memcpy(disk->bytes, disk->kept, DISK_BYTES);
+	memcpy(disk->kept, disk->bytes, DISK_BYTES);
+	atomic_store_u32_release(&disk->gone, 0);
 }
 
 static void say(void *arg, const char *text)
