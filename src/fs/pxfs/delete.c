@@ -321,6 +321,8 @@ err_t pxfs_delete_step(struct pxfs_volume *volume, bool *more)
 	if (err == 0 && !volume->deletions)
 		goto out;
 	if (err == 0)
+		err = pxfs_settle_locked(volume); // nobody writes back while items change
+	if (err == 0)
 		err = going_find(&going);
 	if (err == -ENOENT) {
 		volume->deletions = false;

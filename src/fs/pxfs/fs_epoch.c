@@ -99,7 +99,7 @@ void epoch_leave(struct pxfs_mount *mount)
 }
 
 // Everything that is in memory only comes into the trees.
-static err_t inodes_settle(struct pxfs_volume *volume)
+err_t pxfs_settle_locked(struct pxfs_volume *volume)
 {
 	struct pxfs_mount *mount = NULL;
 	err_t err = 0;
@@ -130,7 +130,7 @@ static bool anything_changed(struct pxfs_volume *volume)
 // A batch if it may be one and that is enough; else a checkpoint.
 static err_t close_locked(struct pxfs_volume *volume, enum epoch_close how)
 {
-	err_t err = atomic_load_u32_acquire(&volume->failed) != 0 ? ERR(EIO) : inodes_settle(volume);
+	err_t err = atomic_load_u32_acquire(&volume->failed) != 0 ? ERR(EIO) : pxfs_settle_locked(volume);
 	bool done = false;
 
 	if (err != 0)

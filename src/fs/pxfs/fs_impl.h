@@ -113,6 +113,7 @@ err_t pxfs_checkpoint(struct pxfs_mount *mount) must_check;      // the same, an
 err_t pxfs_commit_locked(struct pxfs_volume *volume) must_check; // a checkpoint; the epoch is held for writing
 err_t pxfs_generation_close(struct pxfs_mount *mount)
 	must_check; // whether anything has changed or not: what rests comes back by generations
+err_t pxfs_settle_locked(struct pxfs_volume *volume) must_check; // what is dirty comes into the trees
 err_t pxfs_generation_close_locked(struct pxfs_volume *volume) must_check;
 #define PXFS_DIRTY_INODES_MAX 4096u
 

@@ -319,8 +319,9 @@ static err_t deletions_begin(struct pxfs_volume *volume)
 	err_t err = 0;
 
 	rwlock_write_lock(&volume->epoch);
+	more = volume->deletions;
 	list_for_each (mount, &volume->mounts, link)
-		if (!mount->read_only) {
+		if (!mount->read_only && more) {
 			some = true;
 			atomic_store_u32_release(&mount->deletes, 1);
 			(void)waitq_wake_all(&mount->wake);
@@ -362,7 +363,7 @@ err_t pxfs_subvolume_do(struct pxfs_volume *volume, enum tb_pxfs_request request
 		if (err == 0)
 			err = change_try(&change, request);
 	}
-	if (err == 0 && volume->deletions)
+	if (err == 0)
 		err = deletions_begin(volume);
 	if (problem != NULL && change.problem != NULL)
 		*problem = change.problem;

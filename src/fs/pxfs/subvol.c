@@ -63,9 +63,11 @@ err_t subvol_item_put(struct pxfs_volume *volume, uint64_t id, const struct pxfs
 	struct pxfs_where where = where_subvolume(id);
 
 	if (open != NULL) {
+		rwlock_write_lock(&open->tree.lock);
 		open->item = *item;
 		open->changed = true;
 		item_apply(open);
+		rwlock_write_unlock(&open->tree.lock);
 	}
 	rwlock_write_lock(&volume->root_tree.lock);
 	err_t err = tree_put(&volume->root_tree, &where, item, sizeof *item);
