@@ -80,8 +80,9 @@ static bool recovery_get(struct explorer *ex, uint32_t depth, const struct branc
 	return true;
 }
 
-static void digest_judge(struct explorer *ex, uint32_t depth, uint64_t digest, uint32_t low, uint32_t high)
+static void digest_judge(struct explorer *ex, uint32_t depth, uint32_t verdict, bool fresh, uint32_t low, uint32_t high)
 {
+	uint64_t digest = ex->levels[depth].verdicts[verdict].digest;
 	const struct oracle *oracle = &ex->levels[depth].oracle;
 	uint32_t found = UINT32_MAX;
 	char text[CRASH_TEXT_SIZE], difference[120] = "";
@@ -91,7 +92,7 @@ static void digest_judge(struct explorer *ex, uint32_t depth, uint64_t digest, u
 			return;
 	for (uint32_t i = 0; i <= oracle->steps; i++)
 		found = oracle->digests[i] == digest ? i : found;
-	if (depth == 0 && found == UINT32_MAX)
+	if (depth == 0 && found == UINT32_MAX && fresh)
 		tree_differ(&ex->found, &ex->model[low], difference, sizeof difference);
 	if (found != UINT32_MAX)
 		ksnprintf(text, sizeof text, "the tree is that of step %u, and may be that of %u to %u", found, low,
@@ -111,7 +112,7 @@ static void judge(struct explorer *ex, uint32_t depth, uint32_t verdict, bool fr
 	if (level->verdicts[verdict].failed)
 		cut_violation(ex, depth, fresh ? ex->verdict.text : "as another place");
 	else
-		digest_judge(ex, depth, level->verdicts[verdict].digest, note->synced, high);
+		digest_judge(ex, depth, verdict, fresh, note->synced, high);
 }
 
 // ---- branches --------------------------------------------------------------------------------------------------------------
