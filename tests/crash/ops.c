@@ -309,10 +309,12 @@ err_t volume_mount(uint32_t flags, const char **problem)
 
 static void do_snap(struct actor *actor, const struct op *op)
 {
+	uint64_t before = actor->snaps.sum;
 	err_t err = op->flags == 0 ? snap_take(actor) : op->flags == 1 ? snap_drop(actor) : snap_clone(actor);
 
 	step(actor, err);
-	synced(actor, err);
+	if (actor->snaps.sum != before) // else there was nothing to be done
+		synced(actor, err);
 }
 
 // The model copies.
