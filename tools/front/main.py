@@ -7,6 +7,7 @@ import sys
 
 import builds
 import crashsweep
+import fssweep
 import matrix
 import packages
 import qemu
@@ -121,6 +122,10 @@ def command_crash_sweep(args):
     return crashsweep.crash_sweep(args)
 
 
+def command_fs_sweep(args):
+    return fssweep.fs_sweep(args)
+
+
 def qemu_options(parser):
     machines = '; '.join(f'{arch}: {" ".join(names)}' for arch, names in qemu.MACHINES.items())
     parser.add_argument('--arch', choices=builds.ARCHES, default='x86_64', help='default: %(default)s; cortex_m: the board of calc_4k or mobile_64k')
@@ -170,6 +175,7 @@ def parser_make():
     sub.add_argument('--arch', choices=builds.ARCHES, help='only this one')
     sub.add_argument('--json', action='store_true', help='the sums so far as JSON')
     crashsweep.options(command('crash-sweep', command_crash_sweep, crashsweep.TEXT))
+    fssweep.options(command('fs-sweep', command_fs_sweep, fssweep.TEXT))
     sub = command('sim-sweep', command_sweep, 'run the simulated tests under new seeds until the budget is spent')
     sub.add_argument('--budget', default='10m', metavar='TIME', help='90s, 10m, 2h (default: %(default)s)')
     sub.add_argument('--first-seed', type=int, metavar='N', help='default: behind the seeds that the suite runs')
