@@ -105,15 +105,17 @@ err_t pxfs_clone(struct inode *from, uint64_t from_offset, struct inode *to, uin
 			      .at = from_offset,
 			      .end = from_offset + size_bytes,
 			      .shift = to_offset - from_offset};
-	err_t err = epoch_enter(clone.mount, true);
+	err_t err = cache_flush(from, from_offset / FRAME_SIZE, (clone.end - 1) / FRAME_SIZE);
 
 	*done_bytes = 0;
+	if (err == 0 && inode_size(to) <= PXFS_INLINE_MAX) // what is dirty of it comes to no leaf any more
+		err = cache_flush(to, 0, 0);
+	if (err == 0)
+		err = epoch_enter(clone.mount, true);
 	if (err != 0)
 		return err;
-	err = pxfs_inline_leave(clone.mount, from);
+	err = pxfs_inline_leave(clone.mount, from); // flushed, a small file lies in its leaf
 	epoch_leave(clone.mount);
-	if (err == 0)
-		err = cache_flush(from, from_offset / FRAME_SIZE, (clone.end - 1) / FRAME_SIZE);
 	while (err == 0 && clone.at < clone.end) {
 		err = part_clone(&clone);
 		*done_bytes = err == 0 ? clone.at - from_offset : *done_bytes;
