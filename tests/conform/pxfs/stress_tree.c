@@ -77,10 +77,13 @@ static void contents_compare(struct pairing *pairing, int32_t fd, int32_t model_
 			     vfs_pread(twin_root(), model_fd, pairing->pieces[TWIN_MODEL], PIECE_BYTES, at,
 				       &model_done),
 			     pairing->what);
-		if (done != model_done || (done == 0 && at != size) ||
-		    memcmp(pairing->pieces[TWIN_PXFS], pairing->pieces[TWIN_MODEL], done) != 0)
-			twin_differ(twin, "%s: contents in the %u bytes at %llu of %llu", pairing->what, PIECE_BYTES,
-				    (unsigned long long)at, (unsigned long long)size);
+		size_t same = 0;
+		while (same < MIN(done, model_done) &&
+		       pairing->pieces[TWIN_PXFS][same] == pairing->pieces[TWIN_MODEL][same])
+			same++;
+		if (same != done || same != model_done || (done == 0 && at != size))
+			twin_differ(twin, "%s: its contents at %llu of %llu bytes", pairing->what,
+				    (unsigned long long)(at + same), (unsigned long long)size);
 	}
 }
 
@@ -313,7 +316,7 @@ static bool same_names(struct pairing *pairing, struct level *level)
 	return !twin->wrong;
 }
 
-static void level_compare(struct pairing *pairing, struct level *level) // NOLINT(misc-no-recursion): six at most
+static void level_compare(struct pairing *pairing, struct level *level) // a few deep
 {
 	bool is_dir = false;
 
@@ -449,7 +452,7 @@ static void node_finish(struct pairing *pairing, const struct level *level, cons
 	twin_require(twin, vfs_utimens(twin_root(), TB_AT_FDCWD, path, times, TB_AT_SYMLINK_NOFOLLOW), "copying");
 }
 
-static void level_copy(struct pairing *pairing, struct level *level) // NOLINT(misc-no-recursion): six at most
+static void level_copy(struct pairing *pairing, struct level *level) // a few deep
 {
 	struct twin *twin = pairing->twin;
 	struct tb_stat stat = {0};
