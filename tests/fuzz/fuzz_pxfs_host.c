@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The host half of fuzz_pxfs: one instance serves all inputs.
+// The host half of fuzz_pxfs and its kin: one instance serves all inputs.
 #include "kept_console.h"
 
 #include <stdint.h>
@@ -23,7 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 
 	if (instance == NULL) {
 		struct tb_config config;
-		quiet_config(&config, TB_ENGINE_THREADS, 1, 96u << 20, 0);
+		quiet_config(&config, TB_ENGINE_THREADS, 1, 128u << 20, 0);
 		if (tb_create(&config, &instance) != 0 || tb_boot(instance) != 0)
 			abort();
 	}
