@@ -14,15 +14,18 @@
 
 #define IMAGE_BYTES MIB(8)
 #define STEPS_MAX 80u
+#define MOUNTS_MAX 10u // each is a check of all that is there
 #define FDS 3u
 #define SNAPSHOTS 8u
 #define WRITE_MAX 120000u
+#define FILE_MAX MIB(4) // each is read again and again
 
 struct run {
 	struct image *image;
 	const uint8_t *at, *end;
 	int32_t fds[FDS]; // -1: closed
 	char mounted[8];  // which subvolume; "": none
+	uint32_t mounts;
 	bool snapshots[SNAPSHOTS];
 	uint64_t digests[SNAPSHOTS]; // of s0, s1 …
 	uint8_t *buffer;
@@ -175,12 +178,13 @@ static err_t file_call(struct run *run)
 	case 2:
 		size = MIN(size * 8, WRITE_MAX);
 		buffer_fill(run, (uint32_t)size);
-		return vfs_pwrite(root(), fd, run->buffer, size, offset % MIB(64), &done);
+		return vfs_pwrite(root(), fd, run->buffer, size, offset % FILE_MAX, &done);
 	case 3:
 		return vfs_pread(root(), fd, run->buffer, MIN(size, WRITE_MAX), offset, &done);
 	case 4:
-		return vfs_ftruncate(root(), fd, (int64_t)(offset * 4));
+		return vfs_ftruncate(root(), fd, offset == UINT64_MAX ? -1 : (int64_t)(offset * 4 % FILE_MAX));
 	case 5: {
+		offset = offset < INT64_MAX ? offset % FILE_MAX : offset;
 		static const uint32_t modes[] = {0, 1, 3, 2, 16, 8, 32, 64};
 		return vfs_fallocate(root(), fd, modes[take(run) % 8], (int64_t)offset, (int64_t)size);
 	}
@@ -237,7 +241,7 @@ static err_t name_call(struct run *run)
 	case 7:
 		return vfs_removexattr(root(), TB_AT_FDCWD, a, 0, what / 10 % 2 ? "user.a" : "user.b");
 	case 8: {
-		static const char *const settings[] = {"lz4", "zstd:3", "none", "zstd:19,16k", "lz4,1m", "x"};
+		static const char *const settings[] = {"lz4", "zstd:3", "none", "zstd:5,16k", "lz4,1m", "x"};
 		const char *setting = settings[what / 10 % 6];
 		return vfs_setxattr(root(), TB_AT_FDCWD, a, 0, "pxfs.compression", setting, strlen(setting), 0);
 	}
@@ -363,6 +367,8 @@ static void step(struct run *run)
 	char name[8];
 	uint32_t what = take(run);
 
+	if (what % 16 >= 14 && ++run->mounts > MOUNTS_MAX)
+		return;
 	switch (what % 16) {
 	case 0:
 	case 1:
