@@ -108,6 +108,8 @@ err_t pxfs_clone(struct inode *from, uint64_t from_offset, struct inode *to, uin
 	err_t err = cache_flush(from, from_offset / FRAME_SIZE, (clone.end - 1) / FRAME_SIZE);
 
 	*done_bytes = 0;
+	if (err == 0) // or it would be written back over what comes there
+		err = cache_flush(to, to_offset / FRAME_SIZE, (to_offset + size_bytes - 1) / FRAME_SIZE);
 	if (err == 0 && inode_size(to) <= PXFS_INLINE_MAX) // what is dirty of it comes to no leaf any more
 		err = cache_flush(to, 0, 0);
 	if (err == 0)
