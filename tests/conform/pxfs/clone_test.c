@@ -248,3 +248,30 @@ TEST(pxfs_clone, takes_no_space_twice)
 	CHECK(after.blocks_free + FILE_BYTES / FRAME_SIZE >= before.blocks_free);
 	cloning_end(test_run_, cloning);
 }
+
+// Small files, whose bytes lie nowhere yet; the target's too.
+TEST(pxfs_clone, what_is_dirty_and_small)
+{
+	struct cloning *cloning = cloning_begin(test_run_);
+	size_t done = 0;
+
+	REQUIRE(cloning != NULL);
+	for (uint32_t round = 0; round < 2; round++) {
+		int32_t fd = opened(test_run_, 2 * round), to = opened(test_run_, 2 * round + 1);
+		CHECK_EQ(vfs_pwrite(root(), fd, "a source", 8, 0, &done), 0);
+		if (round != 0)
+			CHECK_EQ(vfs_pwrite(root(), to, "target", 6, 0, &done), 0);
+		CHECK_EQ(vfs_ioctl(root(), to, TB_FICLONE, &fd), 0);
+		CHECK_EQ(vfs_close(root(), fd), 0);
+		CHECK_EQ(vfs_close(root(), to), 0);
+	}
+	for (uint32_t i = 0; i < FILES; i++) {
+		cloning->sizes[i] = 8;
+		memcpy(cloning->bytes[i], "a source", 8);
+	}
+	files_check(test_run_, cloning);
+	cloning_umount(test_run_, cloning);
+	cloning_mount(test_run_, cloning);
+	files_check(test_run_, cloning);
+	cloning_end(test_run_, cloning);
+}
