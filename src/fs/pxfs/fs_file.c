@@ -8,10 +8,17 @@
 
 // ---- filling ----------------------------------------------------------------------------------------------------------------------
 
-static void pages_zero(struct page **pages, uint32_t count)
+// What of [from, to), in bytes of the file, lies in the pages.
+static void pages_zero(struct page **pages, uint64_t first, uint32_t count, uint64_t from, uint64_t to)
 {
-	for (uint32_t i = 0; i < count; i++)
-		memset(pages[i]->frame, 0, FRAME_SIZE);
+	from = MAX(from, first * FRAME_SIZE);
+	to = MIN(to, (first + count) * FRAME_SIZE);
+	while (from < to) {
+		uint32_t into = (uint32_t)(from % FRAME_SIZE);
+		uint64_t size = MIN((uint64_t)FRAME_SIZE - into, to - from);
+		memset((uint8_t *)pages[from / FRAME_SIZE - first]->frame + into, 0, (size_t)size);
+		from += size;
+	}
 }
 
 // `bytes` are those of the file from `offset` on.
@@ -40,8 +47,10 @@ static err_t inline_fill(struct pxfs_mount *mount, uint64_t ino, uint64_t first,
 	err_t err = tree_get(&mount->subvol->tree, &where, bytes, &size);
 
 	*there = err == 0;
-	if (err == 0)
+	if (err == 0) {
 		pages_copy(pages, first, count, 0, bytes, size);
+		pages_zero(pages, first, count, size, UINT64_MAX);
+	}
 	return err == -ENOENT ? 0 : err;
 }
 
@@ -50,8 +59,10 @@ static err_t piece_fill(struct pxfs_mount *mount, struct pxfs_codec *codec, cons
 {
 	const struct pxfs_extent *extent = &piece->extent;
 
-	if (le64_get(&extent->address) == 0)
+	if (le64_get(&extent->address) == 0) {
+		pages_zero(pages, first, count, piece->offset, piece->offset + le32_get(&extent->length));
 		return 0;
+	}
 	err_t err = codec_read(codec, mount->volume, extent);
 	if (err == 0)
 		pages_copy(pages, first, count, piece->offset, codec_plain(codec) + le32_get(&extent->into),
@@ -71,9 +82,12 @@ static err_t extents_fill(struct pxfs_mount *mount, uint64_t ino, uint64_t first
 		err = extent_find(mount->subvol, ino, at, &piece, &there);
 		if (err != 0 || !there || piece.offset >= end)
 			break;
+		pages_zero(pages, first, count, at, piece.offset);
 		err = piece_fill(mount, codec, &piece, first, pages, count);
 		at = piece.offset + le32_get(&piece.extent.length);
 	}
+	if (err == 0)
+		pages_zero(pages, first, count, at, end);
 	codec_give(mount->volume, codec);
 	return err;
 }
@@ -84,7 +98,6 @@ err_t pxfs_fill(struct inode *inode, uint64_t first, struct page **pages, uint32
 	struct pxfs_tree *tree = &mount->subvol->tree;
 	bool there = false;
 
-	pages_zero(pages, count);
 	rwlock_read_lock(&tree->lock);
 	err_t err = inline_fill(mount, inode->ino, first, pages, count, &there);
 	if (err == 0 && !there)
