@@ -276,11 +276,17 @@ TEST(block, who_may_have_it)
 	CHECK_EQ(block_open(name, true, "another", &two), -EBUSY);
 	CHECK_EQ(block_open(name, false, NULL, &two), 0);
 	CHECK_EQ(block_remove(disk->device), -EBUSY);
-	CHECK_EQ(block_remove_by_name(name), -EBUSY);
+	CHECK_EQ(block_remove_by_name(name), -EPERM); // no device that was made at run time
 	block_close(two, false);
 	block_close(one, true);
-	CHECK_EQ(block_remove_by_name(name), -EPERM); // no device that was made at run time
+	CHECK_EQ(block_remove_by_name(name), -EPERM);
 	CHECK_EQ(testdisk_free(disk), 0);
+	CHECK_EQ(ramdisk_create(65536, 512, 4096, &one), 0);
+	name = block_name(one);
+	CHECK_EQ(block_open(name, false, NULL, &two), 0);
+	CHECK_EQ(block_remove_by_name(name), -EBUSY);
+	block_close(two, false);
+	CHECK_EQ(block_remove_by_name(name), 0);
 }
 
 // ---- many at once -----------------------------------------------------------------------------------------------------------
