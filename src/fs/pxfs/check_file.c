@@ -20,16 +20,7 @@ err_t check_table_grow(void **table, uint64_t count, uint64_t *room, size_t size
 
 static struct check_inode *inode_find(struct check *check, uint64_t ino)
 {
-	uint64_t low = 0, high = check->inode_count;
-
-	while (low < high) {
-		uint64_t middle = low + (high - low) / 2;
-		if (check->inodes[middle].ino < ino)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < check->inode_count && check->inodes[low].ino == ino ? &check->inodes[low] : NULL;
+	return numbered_find(check->inodes, check->inode_count, sizeof *check->inodes, ino);
 }
 
 // ---- first: inodes and extents ------------------------------------------------------------------------------------------------------
@@ -262,36 +253,6 @@ err_t check_files(struct check *check, const struct pxfs_pointer *root, uint64_t
 
 // ---- references -----------------------------------------------------------------------------------------------------------------------
 
-static void sift_down(struct check_extent *extents, uint64_t from, uint64_t count)
-{
-	for (;;) {
-		uint64_t child = from * 2 + 1;
-		if (child >= count)
-			return;
-		if (child + 1 < count && extents[child + 1].address > extents[child].address)
-			child++;
-		if (extents[from].address >= extents[child].address)
-			return;
-		struct check_extent swap = extents[from];
-		extents[from] = extents[child];
-		extents[child] = swap;
-		from = child;
-	}
-}
-
-// Heapsort: in place, and as slow for hostile images as for others.
-static void extents_sort(struct check *check)
-{
-	for (uint64_t i = check->extent_count / 2; i-- > 0;)
-		sift_down(check->extents, i, check->extent_count);
-	for (uint64_t end = check->extent_count; end-- > 1;) {
-		struct check_extent swap = check->extents[0];
-		check->extents[0] = check->extents[end];
-		check->extents[end] = swap;
-		sift_down(check->extents, 0, end);
-	}
-}
-
 // Pieces of one extent become one entry with a count.
 static void extents_join(struct check *check)
 {
@@ -312,16 +273,7 @@ static void extents_join(struct check *check)
 
 static struct check_extent *extent_find_entry(struct check *check, uint64_t address)
 {
-	uint64_t low = 0, high = check->extent_count;
-
-	while (low < high) {
-		uint64_t middle = low + (high - low) / 2;
-		if (check->extents[middle].address < address)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < check->extent_count && check->extents[low].address == address ? &check->extents[low] : NULL;
+	return numbered_find(check->extents, check->extent_count, sizeof *check->extents, address);
 }
 
 static err_t reference_take(struct check *check, const struct pxfs_where *where, const uint8_t *data, uint32_t size)
@@ -350,7 +302,7 @@ err_t check_references(struct check *check)
 {
 	err_t err = 0;
 
-	extents_sort(check);
+	numbered_sort(check->extents, check->extent_count, sizeof *check->extents);
 	extents_join(check);
 	for (uint64_t i = 0; i < check->extent_count; i++)
 		if (check->extents[i].count == 0) {

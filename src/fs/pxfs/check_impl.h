@@ -13,7 +13,7 @@
 #include "fs_impl.h"
 
 struct check_inode {
-	uint64_t ino;
+	uint64_t ino;              // first: numbered.c
 	uint32_t mode, links;      // as the item says
 	uint32_t found;            // names that lead here, and what directories below add
 	uint32_t flags;            // enum check_inode_flags

@@ -41,16 +41,7 @@ static bool is_fresh(const struct replay *replay, const struct pxfs_extent *exte
 
 static struct fresh *fresh_find(struct replay *replay, uint64_t address)
 {
-	uint64_t low = 0, high = replay->count;
-
-	while (low < high) {
-		uint64_t middle = low + (high - low) / 2;
-		if (replay->fresh[middle].address < address)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < replay->count && replay->fresh[low].address == address ? &replay->fresh[low] : NULL;
+	return numbered_find(replay->fresh, replay->count, sizeof *replay->fresh, address);
 }
 
 static err_t fresh_add(struct replay *replay, const struct pxfs_extent *extent)
@@ -70,32 +61,12 @@ static err_t fresh_add(struct replay *replay, const struct pxfs_extent *extent)
 	return 0;
 }
 
-static void sift_down(struct fresh *fresh, uint64_t from, uint64_t count)
-{
-	for (uint64_t child = from * 2 + 1; child < count; from = child, child = from * 2 + 1) {
-		if (child + 1 < count && fresh[child + 1].address > fresh[child].address)
-			child++;
-		if (fresh[from].address >= fresh[child].address)
-			return;
-		struct fresh swap = fresh[from];
-		fresh[from] = fresh[child];
-		fresh[child] = swap;
-	}
-}
-
 // By address, each once.
 static void fresh_sort(struct replay *replay)
 {
 	uint64_t to = 0;
 
-	for (uint64_t i = replay->count / 2; i-- > 0;)
-		sift_down(replay->fresh, i, replay->count);
-	for (uint64_t end = replay->count; end-- > 1;) {
-		struct fresh swap = replay->fresh[0];
-		replay->fresh[0] = replay->fresh[end];
-		replay->fresh[end] = swap;
-		sift_down(replay->fresh, 0, end);
-	}
+	numbered_sort(replay->fresh, replay->count, sizeof *replay->fresh);
 	for (uint64_t i = 0; i < replay->count; i++)
 		if (to == 0 || replay->fresh[to - 1].address != replay->fresh[i].address)
 			replay->fresh[to++] = replay->fresh[i];

@@ -365,6 +365,10 @@ err_t tree_give_up(struct pxfs_tree *tree, const struct pxfs_node *node) must_ch
 // tree_check.c: walks all of a tree. Errors: -EUCLEAN with a log line.
 err_t tree_check(struct pxfs_tree *tree, uint64_t *items, uint64_t *nodes) must_check;
 
+// numbered.c: entries of up to 64 bytes that begin with a uint64_t, by which they are sorted. find: NULL, there is none.
+void numbered_sort(void *table, uint64_t count, size_t size_bytes);
+void *numbered_find(void *table, uint64_t count, size_t size_bytes, uint64_t number);
+
 // tree_prune.c: takes away the tree's last nodes, as many as *budget says, which goes down. What was born up to `shared` is somebody else's and is not
 // looked at. fn is called for each extent that was referred to behind that. *done: nothing is left. Write; the epoch is held for writing.
 typedef err_t tree_prune_fn(struct pxfs_subvol *subvol, const struct pxfs_extent *extent);
